@@ -87,8 +87,7 @@ def _windowed(image: Slice) -> NDArray[np.float32]:
     if not high > low:
         raise UnsupportedSlice("the slice is empty: it holds one grey only")
     grey = np.clip((values - low) / (high - low), 0, 1).astype(np.float32, copy=False)
-    if image.inverted != (image.slope < 0):
-        # a negative slope turns the grey scale a second time
+    if image.inverted:
         grey = 1 - grey
     return np.where(data, grey, np.float32(0))
 
