@@ -1,0 +1,129 @@
+"""Stage 3: grey squares become unit vectors. A model is a folder that holds `model.onnx` and its `card.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from cbmir.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NORM_TOLERANCE = 1e-3
+"""How far from 1 the length of an embedding may be before the model counts as broken."""
+
+
+class Session(Protocol):
+    """A loaded network: (n, 1, size, size) float32 → (n, dim) float32."""
+
+    def __call__(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Return one embedding per square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """A model ready to run.
+
+    Attributes
+    ----------
+    model_id
+        Name and first twelve digits of the SHA-256: vectors of two ids are never compared.
+    size, dim
+        Side of the input square in pixels; length of an embedding.
+    labels
+        Classes that the model was trained on.
+    card
+        The whole model card.
+
+    """
+
+    model_id: str
+    name: str
+    size: int
+    dim: int
+    labels: tuple[str, ...]
+    card: dict[str, object]
+    session: Session
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one embedding per square: (n, 1, size, size) float32 in 0..1 → (n, dim) float32, rows of unit length.
+
+        Raises
+        ------
+        ModelError
+            A row is not finite or not of unit length.
+
+        """
+        vectors = self.session(np.ascontiguousarray(batch, np.float32))
+        if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM_TOLERANCE):
+            # NaN compares false, so it is caught as well
+            raise ModelError("the network answered a vector that is not of unit length")
+        return vectors
+
+
+def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedder:
+    """Return the model in a folder, checked against its card and run once.
+
+    Raises
+    ------
+    ModelError
+        The folder, card or network is missing, the SHA-256 differs, or the runtime cannot load it.
+
+    """
+    try:
+        card = json.loads((directory / "card.json").read_text(encoding="utf-8"))
+        network = directory / card["file"]
+        name, sha256, size, dim = str(card["name"]), str(card["sha256"]), int(card["size"]), int(card["dim"])
+        labels = tuple(map(str, card["labels"]))
+        digest = hashlib.sha256(network.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"no usable model in {directory}: {type(error).__name__}: {error}") from error
+    if digest != sha256:
+        raise ModelError(f"{network} is not the file its card describes: its SHA-256 is {digest[:12]}…, not {sha256[:12]}…")
+    try:
+        session = _SESSIONS[runtime](network, threads)
+    except Exception as error:  # whatever a runtime raises for a file it cannot use
+        raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
+    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session)
+    if embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape != (1, dim):
+        raise ModelError(f"{network} does not answer vectors of length {dim}")
+    return embedder
+
+
+def _onnx_session(network: Path, threads: int) -> Session:
+    import onnxruntime  # noqa: PLC0415 - half a second and 60 MB that a disabled plugin need not spend
+
+    # the PACS host stays as silent as before: no telemetry, no log of ours on its console
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    onnxruntime.set_default_logger_severity(3)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # threads that spin while they wait would take the cores from Orthanc
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+
+    def run(batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+        (vectors,) = session.run(["embedding"], {"image": batch})
+        return np.asarray(vectors, np.float32)
+
+    return run
+
+
+def _torch_session(network: Path, threads: int) -> Session:
+    from cbmir.network import torch_session  # noqa: PLC0415 - torch is optional
+
+    return torch_session(network, threads)
+
+
+_SESSIONS = {"onnx": _onnx_session, "torch": _torch_session}
+RUNTIMES = tuple(_SESSIONS)
+"""What the setting "Runtime" may be."""
