@@ -1,3 +1,3 @@
-"""Content-based retrieval of MR slices: the library beneath the Orthanc plugin. Importing it needs nothing installed."""
+"""Content-based retrieval of MR slices: the library beneath the Orthanc plugin. To import it, nothing is needed."""
 
 __version__ = "0.1.0"

@@ -87,7 +87,9 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no usable model in {directory}: {type(error).__name__}: {error}") from error
     if digest != sha256:
-        raise ModelError(f"{network} is not the file its card describes: its SHA-256 is {digest[:12]}…, not {sha256[:12]}…")
+        raise ModelError(
+            f"{network} is not the file its card describes: its SHA-256 is {digest[:12]}…, not {sha256[:12]}…"
+        )
     try:
         session = _SESSIONS[runtime](network, threads)
     except Exception as error:  # whatever a runtime raises for a file it cannot use
@@ -125,5 +127,3 @@ def _torch_session(network: Path, threads: int) -> Session:
 
 
 _SESSIONS = {"onnx": _onnx_session, "torch": _torch_session}
-RUNTIMES = tuple(_SESSIONS)
-"""What the setting "Runtime" may be."""

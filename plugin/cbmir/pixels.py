@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Slice:
 
     """
 
-    stored: NDArray[np.generic]
+    stored: NDArray[Any]
     slope: float = 1.0
     intercept: float = 0.0
     inverted: bool = False
@@ -154,4 +154,5 @@ def _resampling(old: int, new: int) -> NDArray[np.float32]:
     reach = max(step, 1.0)
     centres = (np.arange(new) + 0.5) * step - 0.5
     weights = np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - np.arange(old)) / reach)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised

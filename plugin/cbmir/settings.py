@@ -6,7 +6,6 @@ import difflib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from cbmir.embedding import RUNTIMES
 from cbmir.errors import SettingsError
 
 HERE = Path(__file__).parent
@@ -44,7 +43,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_parallel_queries": (1, 64),
     "snapshot_minutes": (1, 1440),
 }
-_CHOICES = {"runtime": RUNTIMES}
+_CHOICES = {"runtime": ("onnx", "torch")}
 
 
 def parse(section: object) -> Settings:

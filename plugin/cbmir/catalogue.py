@@ -1,0 +1,354 @@
+"""Stage 4: the source of truth: which slice has which vector. The only file that knows SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbmir.matching import age_in_days
+from cbmir.records import FACTS, CataloguedSlice, Entry, Label, Series
+from cbmir.sql import SCHEMA, SCHEMA_VERSION, clause, marks, portions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cbmir.matching import Condition
+    from cbmir.records import Embedded
+
+CHUNK = 10_000
+"""Vectors read at once when the index is rebuilt: 10 MB."""
+
+
+class Catalogue:
+    """The catalogue in one SQLite file (write-ahead log). One thread writes, any number read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises
+        ------
+        sqlite3.DatabaseError
+            The file is damaged, of a later version, or locked by another process.
+
+        """
+        self._path = path
+        # vectors are patient data; SQLite gives its log the same mode
+        path.touch(mode=0o600)
+        self._local = threading.local()
+        database = self._connection()
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError(f"{path} is damaged")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"{path} was made by another version of this plugin")
+
+    def close(self) -> None:
+        """Close this thread's connection; the others close with their threads."""
+        self._connection().close()
+        del self._local.database
+
+    # ---- writing: the worker's thread only ----
+
+    def enqueue(self, orthanc_ids: Iterable[str]) -> list[int]:
+        """Make instances pending, whatever they were, in this order of arrival. Return labels that are gone."""
+        with self._transaction() as database:
+            gone = []
+            for orthanc_id in orthanc_ids:
+                gone += self._drop(database, orthanc_id)[0]
+                database.execute("INSERT INTO instance (orthanc_id, state) VALUES (?, 'pending')", (orthanc_id,))
+            return gone
+
+    def forget(self, orthanc_ids: Iterable[str]) -> list[int]:
+        """Remove instances, and series left without any. Return labels that are gone."""
+        with self._transaction() as database:
+            dropped = [self._drop(database, orthanc_id) for orthanc_id in orthanc_ids]
+            for series in {series for _, series in dropped if series is not None}:
+                self._drop_empty_series(database, series)
+            return [label for labels, _ in dropped for label in labels]
+
+    def record(self, embedded: Embedded, model: str) -> tuple[list[int], list[int]]:
+        """Write an instance's vectors in place of older ones. Return the labels that came and those that are gone.
+
+        An instance that was forgotten meanwhile stays forgotten.
+        """
+        with self._transaction() as database:
+            row = database.execute("SELECT id FROM instance WHERE orthanc_id = ?", (embedded.orthanc_id,)).fetchone()
+            if row is None:
+                return [], []
+            gone = [label for (label,) in database.execute("SELECT label FROM slice WHERE instance = ?", row)]
+            database.execute("DELETE FROM slice WHERE instance = ?", row)
+            came = [
+                database.execute(
+                    "INSERT INTO slice (instance, frame, model, vector) VALUES (?, ?, ?, ?) RETURNING label",
+                    (row[0], frame, model, np.ascontiguousarray(vector, np.float32).tobytes()),
+                ).fetchone()[0]
+                for frame, vector in embedded.vectors.items()
+            ]
+            database.execute(
+                "UPDATE instance SET state = 'indexed', reason = ?, series = ?, SOPInstanceUID = ?,"
+                " number_of_frames = ? WHERE id = ?",
+                (
+                    embedded.note,
+                    self._series_id(database, embedded.series),
+                    embedded.sop_instance_uid,
+                    embedded.number_of_frames,
+                    row[0],
+                ),
+            )
+            return came, gone
+
+    def settle(self, orthanc_id: str, state: str, reason: str) -> None:
+        """Say that an instance was skipped or failed, and why."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE instance SET state = ?, reason = ? WHERE orthanc_id = ?", (state, reason, orthanc_id)
+            )
+
+    def reopen(self, where: str = "1", parameters: Sequence[Any] = ()) -> int:
+        """Make catalogued instances pending again, keeping their vectors until the new ones are there."""
+        with self._transaction() as database:
+            return database.execute(
+                f"UPDATE instance SET state = 'pending', reason = NULL WHERE {where}",
+                parameters,
+            ).rowcount
+
+    def set_labels(self, orthanc_id: str, labels: Iterable[Label]) -> None:
+        """Replace the labels of a study or series."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", (orthanc_id,))
+            database.executemany(
+                "INSERT OR IGNORE INTO diagnosis VALUES (?, ?, ?)",
+                [(orthanc_id, label.label, label.provenance) for label in labels],
+            )
+
+    # ---- reading: any thread ----
+
+    def pending(self, limit: int, *, without: Sequence[str] = ()) -> list[str]:
+        """Return pending instances, newest arrival first."""
+        rows = self._connection().execute(
+            "SELECT orthanc_id FROM instance WHERE state = 'pending' ORDER BY id DESC LIMIT ?",
+            (limit + len(without),),
+        )
+        return [orthanc_id for (orthanc_id,) in rows if orthanc_id not in without][:limit]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of instances in each state."""
+        found = dict(self._connection().execute("SELECT state, count(*) FROM instance GROUP BY state"))
+        return {state: found.get(state, 0) for state in ("pending", "indexed", "skipped", "failed")}
+
+    def modalities(self) -> dict[str, int]:
+        """Return the number of indexed instances by modality."""
+        return dict(
+            self._connection().execute(
+                "SELECT series.Modality, count(*) FROM instance JOIN series ON series.id = instance.series"
+                " WHERE state = 'indexed' GROUP BY 1 ORDER BY 2 DESC"
+            )
+        )
+
+    def reasons(self, limit: int) -> list[tuple[str, str, int]]:
+        """Return (state, reason, number) of what was skipped or failed, the most frequent first."""
+        return (
+            self._connection()
+            .execute(
+                "SELECT state, reason, count(*) FROM instance WHERE state IN ('skipped', 'failed')"
+                " GROUP BY 1, 2 ORDER BY 3 DESC LIMIT ?",
+                (limit,),
+            )
+            .fetchall()
+        )
+
+    def orthanc_ids(self) -> set[str]:
+        """Return every instance that is known."""
+        return {orthanc_id for (orthanc_id,) in self._connection().execute("SELECT orthanc_id FROM instance")}
+
+    def study_orthanc_ids(self) -> list[str]:
+        """Return every study that has an indexed instance."""
+        return [study for (study,) in self._connection().execute("SELECT DISTINCT study_orthanc_id FROM series")]
+
+    def entry(self, identifier: str) -> Entry | None:
+        """Return what is known of an instance, by Orthanc id or SOPInstanceUID."""
+        row = (
+            self._connection()
+            .execute(
+                "SELECT orthanc_id, state, reason FROM instance WHERE orthanc_id = ?1 OR SOPInstanceUID = ?1 LIMIT 1",
+                (identifier,),
+            )
+            .fetchone()
+        )
+        return Entry(*row) if row else None
+
+    def slice_vector(
+        self, orthanc_id: str, frame: int, model: str
+    ) -> tuple[CataloguedSlice, NDArray[np.float32]] | None:
+        """Return a slice and its (dim,) float32 vector, or None if this model has not seen it."""
+        row = (
+            self._connection()
+            .execute(
+                "SELECT label, vector FROM slice JOIN instance ON instance.id = slice.instance"
+                " WHERE orthanc_id = ? AND frame = ? AND model = ?",
+                (orthanc_id, frame, model),
+            )
+            .fetchone()
+        )
+        if row is None:
+            return None
+        found = self.slices([row[0]])
+        return (found[row[0]], np.frombuffer(row[1], np.float32)) if found else None
+
+    def slices(self, labels: Sequence[int]) -> dict[int, CataloguedSlice]:
+        """Return the slices with these labels; those deleted meanwhile are missing."""
+        found: dict[int, CataloguedSlice] = {}
+        series: dict[int, Series] = {}
+        for some in portions(labels):
+            for row in self._connection().execute(
+                "SELECT label, orthanc_id, frame, number_of_frames, SOPInstanceUID, series"
+                f" FROM slice JOIN instance ON instance.id = slice.instance WHERE label IN ({marks(some)})",
+                some,
+            ):
+                if row[5] not in series:
+                    series[row[5]] = self._series(row[5])
+                found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], series[row[5]])
+        return found
+
+    def select(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> NDArray[np.int64]:
+        """Return the labels of all slices that fulfil every condition, and belong to the patient if one is named."""
+        clauses: list[str] = ["slice.model = ?"]
+        values: list[Any] = [model]
+        for condition in conditions:
+            text, more = clause(condition)
+            clauses.append(text)
+            values += more
+        if patient is not None:
+            clauses.append("series.patient = ?")
+            values.append(patient)
+        rows = self._connection().execute(
+            "SELECT label FROM slice JOIN instance ON instance.id = slice.instance"
+            f" JOIN series ON series.id = instance.series WHERE {' AND '.join(clauses)}",
+            values,
+        )
+        return np.fromiter((label for (label,) in rows), np.int64)
+
+    def labels(self, orthanc_ids: Sequence[str]) -> dict[str, list[Label]]:
+        """Return the labels of studies or series."""
+        found: dict[str, list[Label]] = {orthanc_id: [] for orthanc_id in orthanc_ids}
+        for some in portions(list(found)):
+            for orthanc_id, label, provenance in self._connection().execute(
+                f"SELECT * FROM diagnosis WHERE orthanc_id IN ({marks(some)}) ORDER BY label", some
+            ):
+                found[orthanc_id].append(Label(label, provenance))
+        return found
+
+    def live_labels(self, model: str) -> NDArray[np.int64]:
+        """Return the labels of all slices of a model, ascending."""
+        rows = self._connection().execute("SELECT label FROM slice WHERE model = ? ORDER BY label", (model,))
+        return np.fromiter((label for (label,) in rows), np.int64)
+
+    def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield (labels, vectors) in portions, in the order asked for; those deleted meanwhile are missing."""
+        for start in range(0, len(labels), CHUNK):
+            wanted = labels[start : start + CHUNK].tolist()
+            found: dict[int, bytes] = {}
+            for some in portions(wanted):
+                found.update(
+                    self._connection().execute(f"SELECT label, vector FROM slice WHERE label IN ({marks(some)})", some)
+                )
+            present = [label for label in wanted if label in found]
+            if present:
+                joined = np.frombuffer(b"".join(found[label] for label in present), np.float32)
+                yield np.array(present, np.int64), joined.reshape(len(present), -1)
+
+    # ---- beneath ----
+
+    def _connection(self) -> sqlite3.Connection:
+        database: sqlite3.Connection | None = getattr(self._local, "database", None)
+        if database is None:
+            database = sqlite3.connect(self._path, isolation_level=None, timeout=5)
+            database.execute("PRAGMA journal_mode = WAL")
+            # a power cut may cost the last commits, never the file; reconciliation finds what is missing
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA foreign_keys = ON")
+            # vectors are patient data: deleted ones are overwritten
+            database.execute("PRAGMA secure_delete = ON")
+            self._local.database = database
+        return database
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._connection()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+
+    @staticmethod
+    def _drop(database: sqlite3.Connection, orthanc_id: str) -> tuple[list[int], int | None]:
+        """Remove an instance with its slices; return their labels and its series."""
+        row = database.execute("SELECT id, series FROM instance WHERE orthanc_id = ?", (orthanc_id,)).fetchone()
+        if row is None:
+            return [], None
+        gone = [label for (label,) in database.execute("SELECT label FROM slice WHERE instance = ?", row[:1])]
+        database.execute("DELETE FROM instance WHERE id = ?", row[:1])
+        return gone, row[1]
+
+    @staticmethod
+    def _drop_empty_series(database: sqlite3.Connection, series: int) -> None:
+        """Remove a series without instances, and what was said of it and of its study if that was the last."""
+        row = database.execute(
+            "DELETE FROM series WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM instance WHERE series = ?1)"
+            " RETURNING orthanc_id, study_orthanc_id",
+            (series,),
+        ).fetchone()
+        if row is None:
+            return
+        database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", row[:1])
+        database.execute(
+            "DELETE FROM diagnosis WHERE orthanc_id = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM series WHERE study_orthanc_id = ?1)",
+            row[1:],
+        )
+
+    @staticmethod
+    def _series_id(database: sqlite3.Connection, series: Series) -> int:
+        """Insert the series, or bring its row up to date; return its row id."""
+        columns: dict[str, Any] = {
+            "orthanc_id": series.orthanc_id,
+            "study_orthanc_id": series.study_orthanc_id,
+            "patient_orthanc_id": series.patient_orthanc_id,
+            "patient": series.patient,
+            "StudyInstanceUID": series.study_instance_uid,
+            "SeriesInstanceUID": series.series_instance_uid,
+            **{keyword: series.facts.get(keyword) for keyword in FACTS},
+            "age_in_days": age_in_days(series.facts.get("PatientAge", "")),
+        }
+        updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        (row_id,) = database.execute(
+            f"INSERT INTO series ({', '.join(columns)}) VALUES ({marks(columns)})"
+            f" ON CONFLICT (orthanc_id) DO UPDATE SET {updates} RETURNING id",
+            list(columns.values()),
+        ).fetchone()
+        return int(row_id)
+
+    def _series(self, row_id: int) -> Series:
+        row = (
+            self._connection()
+            .execute(
+                "SELECT orthanc_id, study_orthanc_id, patient_orthanc_id, patient, StudyInstanceUID, SeriesInstanceUID,"
+                f" {', '.join(FACTS)} FROM series WHERE id = ?",
+                (row_id,),
+            )
+            .fetchone()
+        )
+        facts = {keyword: text for keyword, text in zip(FACTS, row[6:], strict=True) if text}
+        return Series(row[0], row[1], row[2], row[3], row[4], row[5], facts)

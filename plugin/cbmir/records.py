@@ -1,0 +1,91 @@
+"""What the stages hand to each other: labels, series, catalogued slices. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+FACTS = (
+    "Modality",
+    "BodyPartExamined",
+    "StudyDate",
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "SequenceName",
+    "ContrastBolusAgent",
+    "PatientSex",
+    "PatientAge",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "MagneticFieldStrength",
+)
+"""DICOM keywords that are kept of a header, to filter and to show. None names the patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What somebody said that a study or series shows, and on what ground: histology, report, teaching file, …."""
+
+    label: str
+    provenance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series and where it belongs. `patient` tells patients apart also where PatientID is empty."""
+
+    orthanc_id: str
+    study_orthanc_id: str
+    patient_orthanc_id: str
+    patient: str
+    study_instance_uid: str
+    series_instance_uid: str
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CataloguedSlice:
+    """One frame of an instance, as the index knows it by its label."""
+
+    label: int
+    orthanc_id: str
+    frame: int
+    number_of_frames: int
+    sop_instance_uid: str
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of an instance, whatever became of it."""
+
+    orthanc_id: str
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An instance after the network: what the catalogue is to keep of it.
+
+    Attributes
+    ----------
+    vectors
+        Frame, counted from 1 → (dim,) float32 of unit length.
+    note
+        Which frames were left out and why, or None.
+
+    """
+
+    orthanc_id: str
+    sop_instance_uid: str
+    series: Series
+    number_of_frames: int
+    vectors: dict[int, NDArray[np.float32]]
+    note: str | None = None

@@ -1,0 +1,92 @@
+"""The text of the catalogue's SQL: its schema, and conditions as WHERE clauses. Pure: opens no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cbmir.records import FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cbmir.matching import Condition
+
+SCHEMA_VERSION = 1
+
+VARIABLES = 900
+"""Values in one IN (…) list; SQLite's oldest limit is 999."""
+
+SCHEMA = f"""
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    orthanc_id TEXT NOT NULL UNIQUE,
+    study_orthanc_id TEXT NOT NULL,
+    patient_orthanc_id TEXT NOT NULL,
+    patient TEXT NOT NULL,  -- whose slices these are: the Orthanc patient, or the study where PatientID is empty
+    StudyInstanceUID TEXT NOT NULL,
+    SeriesInstanceUID TEXT NOT NULL,
+    {"".join(f"{keyword} TEXT, " for keyword in FACTS)}
+    age_in_days REAL
+);
+CREATE INDEX series_study ON series(study_orthanc_id);
+CREATE INDEX series_patient ON series(patient);
+CREATE TABLE instance (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- grows with arrival, so the newest pending ones are found by it
+    orthanc_id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'indexed', 'skipped', 'failed')),
+    reason TEXT,
+    series INTEGER REFERENCES series(id),
+    SOPInstanceUID TEXT,
+    number_of_frames INTEGER
+);
+CREATE INDEX instance_state ON instance(state, id);
+CREATE INDEX instance_sop ON instance(SOPInstanceUID);
+CREATE INDEX instance_series ON instance(series);
+CREATE TABLE slice (
+    label INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the index knows a vector by it
+    instance INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    frame INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (instance, frame)
+);
+CREATE TABLE diagnosis (
+    orthanc_id TEXT NOT NULL,  -- of a study or a series
+    label TEXT NOT NULL,
+    provenance TEXT NOT NULL,
+    PRIMARY KEY (orthanc_id, label)
+) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+"""Version 1. Columns that hold DICOM attributes have their keywords as names."""
+
+
+def clause(condition: Condition) -> tuple[str, list[Any]]:
+    """Return the SQL of a condition and the values it binds."""
+    if condition.keyword == "label":
+        inner, values = _comparison("diagnosis.label", condition)
+        said = "SELECT 1 FROM diagnosis WHERE diagnosis.orthanc_id IN (series.orthanc_id, series.study_orthanc_id)"
+        return f"EXISTS ({said} AND {inner})", values
+    return _comparison("age_in_days" if condition.keyword == "PatientAge" else f"series.{condition.keyword}", condition)
+
+
+def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:
+    values = list(condition.values)
+    if condition.kind == "among":
+        return f"{column} COLLATE NOCASE IN ({marks(values)})", values
+    if condition.kind == "like":
+        escaped = str(values[0]).replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        return f"{column} LIKE ? ESCAPE '!'", [escaped.replace("*", "%").replace("?", "_")]
+    clauses = [f"{column} {sign} ?" for sign, end in zip((">=", "<="), values, strict=True) if end is not None]
+    return " AND ".join(clauses), [end for end in values if end is not None]
+
+
+def marks(values: Iterable[Any]) -> str:
+    """Return one question mark a value."""
+    return ", ".join("?" for _ in values)
+
+
+def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the values in lists that SQLite can bind."""
+    for start in range(0, len(values), VARIABLES):
+        yield list(values[start : start + VARIABLES])
