@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-VENV=${CBMIR_VENV:-$ROOT/.venv}
+# shellcheck disable=SC2034 # for the scripts that source this
+VENV=$ROOT/.venv
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'Note: %s\n' "$*" >&2; }
@@ -60,10 +61,10 @@ plugin_python_version() {
 # Where a virtual environment keeps its packages: what PYTHONPATH must name for the Python inside Orthanc.
 site_packages() {
     local folder
-    for folder in "${1:-$VENV}"/lib/python3.*/site-packages; do
+    for folder in "$1"/lib/python3.*/site-packages; do
         [[ -d $folder ]] && printf '%s' "$folder" && return
     done
-    die "no Python packages under ${1:-$VENV}: run scripts/setup"
+    die "no Python packages under $1: run scripts/setup"
 }
 
 node_major() {
