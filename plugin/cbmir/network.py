@@ -1,0 +1,231 @@
+"""The network: what training, export and the torch runtime share. The only file of the library that imports torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import googlenet
+
+from cbmir.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+GREY_MEAN, GREY_SPREAD = 0.2, 0.25
+"""What a typical prepared MR slice is centred and scaled by, inside the network, so that callers give 0..1."""
+
+EPSILON = 1e-6
+"""Least activation: keeps powers and their gradients finite."""
+
+PLAIN_WEIGHT = 0.05
+"""What a place without suspicion of a lesion weighs against one where the network is sure of it."""
+
+TRUNK_CHANNELS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What must be known to build a network anew.
+
+    Attributes
+    ----------
+    labels
+        Classes of the classifier, in the order of its logits.
+    dim
+        Length of the embedding.
+    stride
+        Pixels per cell of the last feature map: 32 as published, 16 without the last pooling (finer regions).
+    guided
+        True: pool the whole map and, beside it, the map weighted by where a lesion is suspected.
+
+    """
+
+    labels: tuple[str, ...]
+    dim: int = 256
+    stride: int = 16
+    guided: bool = True
+
+
+class Outputs(NamedTuple):
+    """What the network says about a batch of n slices.
+
+    Attributes
+    ----------
+    embedding
+        (n, dim) float32, rows of unit L2 norm.
+    features
+        (n, 1024, h, w) float32, the last feature map before pooling, not negative.
+    logits
+        (n, classes) float32.
+    lesion
+        (n, classes, h, w) float32 logits: does this cell belong to a lesion of this class? None if not guided.
+
+    """
+
+    embedding: Tensor
+    features: Tensor
+    logits: Tensor
+    lesion: Tensor | None
+
+
+class GeM(nn.Module):
+    """Generalized-mean pooling with learnable p (Radenovic, Tolias, Chum, TPAMI 2019, eq. 3).
+
+    f_c = (mean over the map of x_c ** p) ** (1 / p): p = 1 is the mean, p towards infinity the maximum.
+    """
+
+    def __init__(self, p: float = 3.0) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor(p))
+
+    def forward(self, features: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return (n, c) from (n, c, h, w) features and, optionally, positive weights (n, 1, h, w) of the places."""
+        features = features.float().clamp(min=EPSILON)
+        # relative to the largest value no power can overflow, nor the mean underflow; the result does not depend on it
+        largest = features.detach().amax(dim=(2, 3), keepdim=True)
+        p = functional.relu(self.p - 1) + 1
+        powers = (features / largest).pow(p)
+        weight = torch.ones_like(powers[:, :1]) if weight is None else weight
+        mean = (powers * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
+        return mean.clamp(min=EPSILON**2).pow(1 / p) * largest.flatten(1)
+
+
+class CosineClassifier(nn.Module):
+    """Logits = scale * cosine(embedding, class direction): what separates classes is what ranks neighbours."""
+
+    def __init__(self, dim: int, classes: int, scale: float = 12.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(classes, dim) / dim**0.5)
+        self.log_scale = nn.Parameter(torch.tensor(scale).log())
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return (n, classes) logits of (n, dim) unit rows."""
+        directions = functional.normalize(self.weight, dim=1)
+        return self.log_scale.exp() * functional.linear(embedding, directions)
+
+
+class Network(nn.Module):
+    """GoogLeNet (Szegedy et al., CVPR 2015; torchvision's layers) with a grey stem, GeM, embedding and classifier."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        if architecture.stride not in (16, 32):
+            raise ModelError(f"stride is {architecture.stride}, must be 16 or 32")
+        self.architecture = architecture
+        trunk = googlenet(weights=None, aux_logits=False, init_weights=False, transform_input=False)
+        trunk.conv1.conv = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        # this head replaces theirs
+        del trunk.avgpool, trunk.dropout, trunk.fc
+        self.trunk = trunk
+        self.gem = GeM()
+        pooled = TRUNK_CHANNELS
+        if architecture.guided:
+            self.lesion = nn.Conv2d(TRUNK_CHANNELS, len(architecture.labels), kernel_size=1)
+            # few cells hold a lesion: begin by suspecting none
+            nn.init.constant_(self.lesion.bias, -3.0)  # type: ignore[arg-type]
+            self.gem_lesion = GeM()
+            pooled *= 2
+        self.embedding = nn.Linear(pooled, architecture.dim)
+        self.classifier = CosineClassifier(architecture.dim, len(architecture.labels))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return embedding, features, logits (see Outputs) of (n, 1, height, width) float32 in 0..1."""
+        outputs = self.outputs(image)
+        return outputs.embedding, outputs.features, outputs.logits
+
+    def outputs(self, image: Tensor) -> Outputs:
+        """Return everything that training looks at, for (n, 1, height, width) float32 in 0..1."""
+        features = self._features((image - GREY_MEAN) / GREY_SPREAD)
+        pooled, lesion = self.gem(features), None
+        if self.architecture.guided:
+            lesion = self.lesion(features).float()
+            weight = lesion.amax(dim=1, keepdim=True).sigmoid() + PLAIN_WEIGHT
+            pooled = torch.cat([pooled, self.gem_lesion(features, weight)], dim=1)
+        embedding = functional.normalize(self.embedding(pooled).float(), dim=1)
+        return Outputs(embedding, features, self.classifier(embedding), lesion)
+
+    def _features(self, image: Tensor) -> Tensor:
+        trunk = self.trunk
+        x = trunk.maxpool1(trunk.conv1(image))
+        x = trunk.maxpool2(trunk.conv3(trunk.conv2(x)))
+        x = trunk.maxpool3(trunk.inception3b(trunk.inception3a(x)))
+        for block in (trunk.inception4a, trunk.inception4b, trunk.inception4c, trunk.inception4d, trunk.inception4e):
+            x = block(x)
+        if self.architecture.stride == 32:
+            x = trunk.maxpool4(x)
+        features: Tensor = trunk.inception5b(trunk.inception5a(x))
+        return features
+
+
+def architecture_as_json(architecture: Architecture) -> str:
+    """Return the text that the ONNX file carries, so that the network can be built from it."""
+    return json.dumps(asdict(architecture))
+
+
+def architecture_of(text: str) -> Architecture:
+    """Return the architecture from its JSON text. Raises ModelError if it is none."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        fields["labels"] = tuple(fields["labels"])
+        return Architecture(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError("the ONNX file does not say how its network is built") from error
+
+
+def torch_session(path: Path, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Return a function (n, 1, size, size) float32 → (n, dim) float32 that runs the network in torch, on a GPU if any.
+
+    Raises ModelError as from_onnx does. `threads` is for the CPU and holds for the whole process.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(threads)
+    network = from_onnx(path).to(device)
+
+    @torch.inference_mode()
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        embedding, _, _ = network(torch.from_numpy(batch).to(device))
+        vectors: NDArray[np.float32] = embedding.cpu().numpy()
+        return vectors
+
+    return run
+
+
+def from_onnx(path: Path) -> Network:
+    """Return the network, in evaluation mode, with the weights of an ONNX file that scripts/export.py wrote.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, or its weights do not fit the network it names.
+
+    """
+    import onnx  # noqa: PLC0415 - only this runtime reads the graph itself
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    try:
+        model = onnx.load(path)
+    except Exception as error:
+        raise ModelError(f"{path.name} cannot be read as ONNX") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    network = Network(architecture_of(metadata.get("architecture", "")))
+    weights = {item.name: torch.tensor(numpy_helper.to_array(item)) for item in model.graph.initializer}
+    state = network.state_dict()
+    # not in the graph: the batch counters, which evaluation does not use
+    wanted = {name for name in state if not name.endswith("num_batches_tracked")}
+    missing = wanted - weights.keys()
+    if missing:
+        raise ModelError(f"{path.name} lacks {len(missing)} weights, among them {min(missing)}")
+    try:
+        network.load_state_dict({name: weights.get(name, state[name]) for name in state})
+    except RuntimeError as error:
+        raise ModelError(f"{path.name} holds weights of other shapes than its network") from error
+    return network.eval()

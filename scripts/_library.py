@@ -1,0 +1,6 @@
+"""Importing this first lets a script find the library: it runs from its folder and is never installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugin"))

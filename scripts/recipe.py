@@ -1,0 +1,112 @@
+"""A training recipe: one TOML file, every key known, every value in range."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from augmentation import Strength
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RecipeError(Exception):
+    """The recipe has an unknown key or a value that makes no sense; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is trained; see cbmir.network.Architecture."""
+
+    name: str = "googlenet-gem"
+    dim: int = 256
+    stride: int = 16
+    guided: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast.
+
+    `stages` are pairs (side in pixels, epochs), in order; the learning rate rises during `warm_up` epochs and then
+    falls along half a cosine to nothing; `ema` is the share that the averaged weights keep at each step.
+    """
+
+    stages: tuple[tuple[int, int], ...] = ((224, 100),)
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warm_up: int = 2
+    weight_decay: float = 0.05
+    ema: float = 0.995
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(epochs for _, epochs in self.stages)
+
+    def side(self, epoch: int) -> int:
+        """Return the side of the pictures in this epoch, counted from 0."""
+        ends = accumulate(epochs for _, epochs in self.stages)
+        for (side, _), end in zip(self.stages, ends, strict=True):
+            if epoch < end:
+                return side
+        return self.stages[-1][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is minimised: cross-entropy + metric_weight * metric loss + lesion_weight * lesion map."""
+
+    label_smoothing: float = 0.05
+    metric: str = "multi_similarity"
+    metric_weight: float = 0.3
+    lesion_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that a training depends on besides its data and its seed."""
+
+    network: Network = field(default_factory=Network)
+    schedule: Schedule = field(default_factory=Schedule)
+    loss: Loss = field(default_factory=Loss)
+    augmentation: Strength = field(default_factory=Strength)
+
+
+SECTIONS: dict[str, type] = {"network": Network, "schedule": Schedule, "loss": Loss, "augmentation": Strength}
+
+
+def parse(text: str) -> Recipe:
+    """Return the recipe of a TOML text. Raises RecipeError."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"the recipe is no TOML: {error}") from error
+    unknown = content.keys() - SECTIONS.keys()
+    if unknown:
+        raise RecipeError(f"unknown section {min(unknown)!r}; known: {', '.join(SECTIONS)}")
+    return Recipe(**{name: _section(name, content.get(name, {})) for name in SECTIONS})
+
+
+def load(path: Path) -> Recipe:
+    """Return the recipe of a file. Raises RecipeError."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read") from error
+
+
+def _section(name: str, values: dict[str, Any]) -> Any:
+    kind = SECTIONS[name]
+    known = {item.name for item in fields(kind)}
+    for key in values.keys() - known:
+        raise RecipeError(f"unknown key {key!r} in [{name}]; known: {', '.join(sorted(known))}")
+    if "stages" in values:
+        stages = tuple(tuple(stage) for stage in values["stages"])
+        if not stages or any(len(stage) != 2 or min(stage) < 1 for stage in stages):
+            raise RecipeError("stages must be pairs [side in pixels, epochs], none less than 1")
+        values = {**values, "stages": stages}
+    return kind(**values)

@@ -1,0 +1,130 @@
+"""Train a retrieval network on labelled pictures.
+
+    .venv/bin/python scripts/train.py --recipe ours --data DIR/index.csv:patient_fold=1,2,3 \
+        --hold-out DIR/index.csv:patient_fold=4 --label label --group patient_fold --out runs/fold4
+    .venv/bin/python scripts/train.py ... --out runs/fold4 --resume     # goes on where it stopped, exactly
+
+RECIPE is the name of a file in scripts/recipes or a path. The run's folder then holds checkpoint.pt (every epoch),
+history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from learning_curves import draw
+from recipe import RecipeError, load
+from retrieval_metrics import average_precision, precision_at, rank
+from tables import TABLE_HELP, Row, TableError, pictures, read
+from training import Trainer, embed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--recipe", default="ours", help="name of a file in scripts/recipes, or a path (default: ours)")
+    add("--data", action="append", required=True, metavar="TABLE", help=f"train on {TABLE_HELP}; may be repeated")
+    add("--hold-out", action="append", default=[], metavar="TABLE", help="measure on this; never trained on")
+    add("--label", default="label", help="column of the class (default: label)")
+    add("--group", default="group", help="column of the case or fold (default: group)")
+    add("--labels", default="", help="classes to keep, separated by commas (default: all)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
+    add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add("--stop-after", type=int, metavar="N", help="stop when N epochs are done; the schedule stays the recipe's")
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    add("--precision", choices=("bf16", "fp32"), default="bf16", help="of activations; weights are always fp32")
+    add("--every", type=int, default=4, metavar="N", help="measure on the hold-out every N epochs and at the end")
+    add("--cache", type=Path, default=Path(".cache/pictures"), help="folder of prepared pictures")
+    return parser.parse_args(argv)
+
+
+def tables(specs: Sequence[str], options: argparse.Namespace) -> list[Row]:
+    """Return the rows of all tables."""
+    labels = [label for label in options.labels.split(",") if label]
+    return [row for spec in specs for row in read(spec, options.label, options.group, labels)]
+
+
+def measure(trainer: Trainer, held_out: Sequence[Row]) -> dict[str, float]:
+    """Return mAP, P@10 and accuracy of the averaged weights: queries held out, gallery what was trained on."""
+    side = trainer.recipe.schedule.side(max(0, trainer.epoch - 1))
+    gallery, _ = embed(trainer.averaged, pictures(trainer.rows, side, trainer.cache), trainer.device)
+    queries, logits = embed(trainer.averaged, pictures(held_out, side, trainer.cache), trainer.device)
+    truth = np.array([row.label for row in held_out])
+    ranking = rank(queries @ gallery.T, truth, np.array([row.label for row in trainer.rows]))
+    guess = np.array(trainer.labels)[logits.argmax(axis=1)]
+    return {
+        "mAP": float(np.nanmean(average_precision(ranking))),
+        "P@10": float(precision_at(ranking, 10).mean()),
+        "held_out_accuracy": float((guess == truth).mean()),
+    }
+
+
+def save(trainer: Trainer, history: list[dict[str, float]], options: argparse.Namespace) -> None:
+    """Write checkpoint, history and curves; a checkpoint is whole or is not there."""
+    origin = {"data": options.data, "hold_out": options.hold_out, "recipe_name": Path(options.recipe).stem}
+    state = {**trainer.state(), "history": history, "recipe": asdict(trainer.recipe), "origin": origin}
+    part = options.out / "checkpoint.part"
+    torch.save(state, part)
+    part.replace(options.out / "checkpoint.pt")
+    (options.out / "history.json").write_text(json.dumps(history, indent=1))
+    draw(history, options.out / "curves.png")
+
+
+def resumed(trainer: Trainer, checkpoint: Path) -> list[dict[str, float]]:
+    """Take up the training of a checkpoint; return its history."""
+    state: dict[str, Any] = torch.load(checkpoint, map_location=trainer.device, weights_only=True)
+    trainer.restore(state)
+    history: list[dict[str, float]] = state["history"]
+    return history
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train from the command line's wishes to the last epoch."""
+    torch.set_num_threads(options.threads)
+    path = Path(options.recipe)
+    recipe = load(path if path.suffix else RECIPES / f"{path}.toml")
+    rows, held_out = tables(options.data, options), tables(options.hold_out, options)
+    trainer = Trainer(
+        recipe, rows, seed=options.seed, device=options.device, precision=options.precision, cache=options.cache
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    history = resumed(trainer, options.out / "checkpoint.pt") if options.resume else []
+    print(f"{len(rows)} pictures, {len(held_out)} held out, classes: {', '.join(trainer.labels)}", flush=True)
+    end = min(recipe.schedule.epochs, options.stop_after or recipe.schedule.epochs)
+    while trainer.epoch < end:
+        begin = time.monotonic()
+        entry = {**trainer.run_epoch(), "epoch": float(trainer.epoch), "seconds": time.monotonic() - begin}
+        if held_out and (trainer.epoch % options.every == 0 or trainer.epoch == end):
+            entry |= measure(trainer, held_out)
+        history.append(entry)
+        save(trainer, history, options)
+        print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), flush=True)
+
+
+def main() -> None:
+    """Run, or say in one sentence why not."""
+    try:
+        train(arguments(None))
+    except (TableError, RecipeError, ValueError, FileNotFoundError) as error:
+        sys.exit(f"train.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

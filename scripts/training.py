@@ -1,0 +1,203 @@
+"""One training: network, averaged weights, optimiser, epochs, and a state that can be saved and taken up exactly."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pytorch_metric_learning import losses
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+import _library  # noqa: F401 - before cbmir
+from augmentation import augment
+from cbmir.network import Architecture, Network, Outputs
+from sampling import batches
+from tables import pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from recipe import Recipe
+    from tables import Row
+
+METRIC_LOSSES = {
+    # Wang et al., CVPR 2019; the paper's parameters
+    "multi_similarity": lambda: losses.MultiSimilarityLoss(alpha=2, beta=50, base=0.5),
+    # Khosla et al., NeurIPS 2020
+    "supcon": lambda: losses.SupConLoss(temperature=0.1),
+    # Hadsell et al., CVPR 2006
+    "contrastive": lambda: losses.ContrastiveLoss(pos_margin=0, neg_margin=1),
+}
+
+LESION_POSITIVE_WEIGHT = 3.0
+"""Few cells hold a lesion: missing one costs so much more than seeing one too many."""
+
+LARGEST_GRADIENT = 5.0
+"""Gradients are scaled down to this norm: a rare batch may not undo what was learnt."""
+
+
+class Trainer:
+    """A training that runs epoch by epoch.
+
+    Randomness depends on the seed and the epoch alone, so a training taken up after any epoch goes on as if it had
+    never stopped.
+    """
+
+    def __init__(self, recipe: Recipe, rows: Sequence[Row], *, seed: int = 0, **options: Any) -> None:
+        """Begin a training on these rows; options: device, precision ("bf16" or "fp32"), cache (folder of pictures)."""
+        self.recipe, self.rows, self.seed = recipe, rows, seed
+        self.device = torch.device(options.get("device", "cpu"))
+        self.half_precision = options.get("precision", "bf16") == "bf16"
+        self.cache: Path | None = options.get("cache")
+        self.labels = tuple(sorted({row.label for row in rows}))
+        torch.manual_seed(seed)
+        self.network = build(recipe, self.labels).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = deepcopy(self.network).requires_grad_(requires_grad=False)
+        self.optimiser = _optimiser(self.network, recipe.schedule.weight_decay)
+        self.metric_loss = METRIC_LOSSES[recipe.loss.metric]()
+        self.epoch = self.step = 0
+        self.targets = torch.tensor([self.labels.index(row.label) for row in rows])
+        self.boxes = torch.tensor([row.box or (-1.0, -1.0, 0.0, 0.0) for row in rows])
+        self._pictures: tuple[int, Tensor] = (0, torch.empty(0))
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train for one epoch; return the mean of each loss, the accuracy on the batches and the learning rate."""
+        schedule = self.recipe.schedule
+        side = schedule.side(self.epoch)
+        # Python's and torch's generators both start from (seed, epoch) alone
+        numbers = np.random.default_rng((self.seed, self.epoch))
+        random = torch.Generator().manual_seed(int(numbers.integers(2**62)))
+        torch.manual_seed(int(numbers.integers(2**62)))
+        self.network.train()
+        plan = list(batches(self.rows, min(schedule.batch, len(self.rows)), numbers))
+        totals: dict[str, float] = {}
+        for place, chosen in enumerate(
+            tqdm(plan, desc=f"epoch {self.epoch + 1} at {side}", unit="batch", leave=False, disable=None)
+        ):
+            rate = learning_rate(self.recipe, self.epoch + place / len(plan))
+            for key, value in self._train_on(torch.from_numpy(chosen), side, rate, random).items():
+                totals[key] = totals.get(key, 0.0) + value / len(plan)
+        self.epoch += 1
+        return {**totals, "learning_rate": rate}
+
+    def _train_on(self, chosen: Tensor, side: int, rate: float, random: torch.Generator) -> dict[str, float]:
+        """Take one step on the rows with these indices."""
+        images = self._images(side)[chosen].float().unsqueeze(1) / 255
+        cell = self.recipe.network.stride
+        images, masks = augment(images, self.boxes[chosen], cell, self.recipe.augmentation, random)
+        images = images.to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
+            outputs = self.network.outputs(images)
+        targets = self.targets[chosen].to(self.device)
+        parts = self._losses(outputs, targets, masks.to(self.device), self.boxes[chosen, 2].to(self.device) > 0)
+        loss = torch.stack(list(parts.values())).sum()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self.optimiser.step()
+        self.step += 1
+        average(self.averaged, self.network, self.recipe.schedule.ema, self.step)
+        correct = (outputs.logits.argmax(1) == targets).float().mean()
+        return {name: value.item() for name, value in {**parts, "accuracy": correct}.items()}
+
+    def _losses(self, outputs: Outputs, targets: Tensor, masks: Tensor, boxed: Tensor) -> dict[str, Tensor]:
+        """Return the weighted parts of the loss of one batch; `boxed` says whose lesion box is known."""
+        choice = self.recipe.loss
+        parts = {
+            "class": functional.cross_entropy(outputs.logits, targets, label_smoothing=choice.label_smoothing),
+            "metric": choice.metric_weight * self.metric_loss(outputs.embedding, targets),
+        }
+        if outputs.lesion is not None and boxed.any():
+            wanted = functional.one_hot(targets, len(self.labels))[:, :, None, None] * masks.unsqueeze(1)
+            parts["lesion"] = choice.lesion_weight * functional.binary_cross_entropy_with_logits(
+                outputs.lesion[boxed],
+                wanted[boxed],
+                pos_weight=torch.full((1, 1, 1), LESION_POSITIVE_WEIGHT, device=masks.device),
+            )
+        return parts
+
+    def _images(self, side: int) -> Tensor:
+        """Return (n, side, side) uint8 pictures of all rows, read once for each side."""
+        if self._pictures[0] != side:
+            self._pictures = side, torch.from_numpy(pictures(self.rows, side, self.cache))
+        return self._pictures[1]
+
+    def state(self) -> dict[str, Any]:
+        """Return what a training goes on from: weights, averaged weights, optimiser, counters, labels."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seed": self.seed,
+            "labels": list(self.labels),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Raises ValueError if it belongs to other classes or another seed."""
+        if tuple(state["labels"]) != self.labels or state["seed"] != self.seed:
+            raise ValueError("the checkpoint was trained on other classes or from another seed")
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step = state["epoch"], state["step"]
+
+
+def build(recipe: Recipe, labels: tuple[str, ...]) -> Network:
+    """Return a new network as the recipe wants it."""
+    chosen = recipe.network
+    return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, guided=chosen.guided))
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing."""
+    schedule = recipe.schedule
+    if epoch < schedule.warm_up:
+        return schedule.learning_rate * (epoch + 0.02) / (schedule.warm_up + 0.02)
+    done = (epoch - schedule.warm_up) / max(1e-9, schedule.epochs - schedule.warm_up)
+    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov and Hutter, ICLR 2019) that decays matrices and kernels, not biases, norms or p."""
+    decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
+    others = [weight for weight in network.parameters() if weight.ndim < 2]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, network: nn.Module, keep: float, step: int) -> None:
+    """Move the averaged weights towards the present ones; in the first steps faster, or they would remember chance."""
+    keep = min(keep, (1 + step) / (10 + step))
+    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - keep)
+        else:
+            old.copy_(new)
+
+
+@torch.inference_mode()
+def embed(network: Network, images: NDArray[np.uint8], device: torch.device, batch: int = 64) -> tuple[Any, Any]:
+    """Return (n, dim) float32 embeddings and (n, classes) float32 logits of (n, side, side) uint8 pictures."""
+    network.eval()
+    embeddings, logits = [], []
+    for start in range(0, len(images), batch):
+        part = torch.from_numpy(images[start : start + batch]).unsqueeze(1).float().div(255).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            outputs = network.outputs(part.contiguous(memory_format=torch.channels_last))
+        embeddings.append(outputs.embedding.float().cpu().numpy())
+        logits.append(outputs.logits.float().cpu().numpy())
+    return np.concatenate(embeddings), np.concatenate(logits)
