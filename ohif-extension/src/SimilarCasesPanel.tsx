@@ -1,0 +1,109 @@
+/** The panel: what was searched with, how, and what was found. */
+import { useState } from 'react';
+
+import { activeFilters } from './options';
+import { CaseList } from './panel/CaseList';
+import { FailureMessage } from './panel/FailureMessage';
+import { Icon } from './panel/Icon';
+import { Message } from './panel/Message';
+import { Priors } from './panel/Priors';
+import { QuerySlice } from './panel/QuerySlice';
+import { SearchOptions } from './panel/SearchOptions';
+import { Skeleton } from './panel/Skeleton';
+import { Summary } from './panel/Summary';
+import type { State } from './state';
+import { text } from './text';
+import { useService, useSimilarCases } from './useSimilarCases';
+
+export function SimilarCasesPanel() {
+  const state = useSimilarCases();
+  return (
+    <div className="cbmir-panel" data-cy="cbmir-panel" data-phase={state.search.phase}>
+      <Header state={state} />
+      <QuerySlice state={state} />
+      <Summary state={state} />
+      {state.notice && <Notice />}
+      <div className="cbmir-body" aria-busy={state.search.phase === 'searching'}>
+        <Body state={state} />
+      </div>
+      <Priors state={state} />
+      <Footer state={state} />
+    </div>
+  );
+}
+
+function Header({ state }: { state: State }) {
+  const service = useService();
+  const [expanded, setExpanded] = useState(false);
+  const filters = activeFilters(state.options);
+  return (
+    <header>
+      <div className="cbmir-header">
+        <button
+          type="button"
+          className="cbmir-button cbmir-primary"
+          data-cy="cbmir-find"
+          title={text.findTitle}
+          onClick={() => service.findSimilar()}
+        >
+          <Icon name="search" />
+          {text.find}
+        </button>
+        <button
+          type="button"
+          className="cbmir-icon-button"
+          data-cy="cbmir-options-button"
+          aria-expanded={expanded}
+          aria-label={filters > 0 ? `${text.options}, ${text.optionsActive(filters)}` : text.options}
+          title={text.options}
+          onClick={() => setExpanded(!expanded)}
+        >
+          <Icon name="options" />
+          {filters > 0 && <span className="cbmir-badge">{filters}</span>}
+        </button>
+      </div>
+      {expanded && <SearchOptions options={state.options} />}
+    </header>
+  );
+}
+
+function Body({ state: { search, opened } }: { state: State }) {
+  switch (search.phase) {
+    case 'idle':
+      return <Message icon="search" title={text.idleTitle} body={text.idle} name="idle" />;
+    case 'searching':
+      return <Skeleton />;
+    case 'failed':
+      return <FailureMessage failure={search.failure} status={search.status} />;
+    case 'found':
+      if (search.answer.cases.length > 0) return <CaseList cases={search.answer.cases} opened={opened} />;
+      return <Message icon="empty" title={text.noneTitle} body={search.answer.message ?? text.none} name="none" />;
+  }
+}
+
+function Notice() {
+  const service = useService();
+  return (
+    <div className="cbmir-notice" role="alert" data-cy="cbmir-notice">
+      <span>{text.sliceGone}</span>
+      <button
+        type="button"
+        className="cbmir-icon-button"
+        aria-label={text.dismiss}
+        title={text.dismiss}
+        onClick={() => service.dismissNotice()}
+      >
+        <Icon name="close" />
+      </button>
+    </div>
+  );
+}
+
+function Footer({ state: { search } }: { state: State }) {
+  return (
+    <footer className="cbmir-footer">
+      <strong>{text.disclaimer}</strong>
+      {search.phase === 'found' && <span title={search.answer.model.id}>{text.model(search.answer.model.name)}</span>}
+    </footer>
+  );
+}

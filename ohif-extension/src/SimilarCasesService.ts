@@ -1,0 +1,125 @@
+/**
+ * What the reader can do, and the state it leads to. Registered as a service of OHIF, so that results outlive the panel,
+ * which is unmounted whenever another tab is chosen.
+ */
+import type { SliceAnswer } from './answer';
+import { cbmirClient, type CbmirClient } from './cbmirClient';
+import { Failure } from './failure';
+import type { Managers } from './ohif';
+import { DEFAULTS, recall, remember, type Options } from './options';
+import { rootOf } from './orthanc';
+import { Searcher } from './search';
+import { holds, NOTHING_SEARCHED, rowOf, sliceKey, type State } from './state';
+import { Store } from './store';
+import { Comparison, SliceGone } from './viewer/comparison';
+import { currentImage } from './viewer/currentImage';
+
+export class SimilarCasesService {
+  static readonly REGISTRATION = {
+    name: 'similarCasesService',
+    create: (managers: Managers) => new SimilarCasesService(managers, cbmirClient(rootOf(import.meta.url))),
+  };
+
+  private readonly store = new Store<State>({ ...NOTHING_SEARCHED, options: recall(), comparing: false });
+  private readonly searcher: Searcher;
+  private readonly comparison: Comparison;
+
+  constructor(
+    private readonly managers: Managers,
+    client: CbmirClient,
+  ) {
+    this.searcher = new Searcher(this.store, client);
+    this.comparison = new Comparison(managers);
+    this.comparison.setLinked(this.store.get().options.linkedScrolling);
+  }
+
+  readonly getState = () => this.store.get();
+  readonly subscribe = (listener: () => void) => this.store.subscribe(listener);
+
+  /** Search with the slice in the active viewport. */
+  findSimilar(): void {
+    this.store.set({ notice: null });
+    const query = currentImage(this.managers);
+    if (query) {
+      void this.searcher.search(query);
+    } else {
+      this.searcher.abort();
+      const failure = new Failure('unsupported');
+      this.store.set({ ...NOTHING_SEARCHED, search: { phase: 'failed', failure, status: null } });
+    }
+  }
+
+  /** Search again with the same slice. */
+  retry(): void {
+    const { query } = this.store.get();
+    if (query) void this.searcher.search(query);
+    else this.findSimilar();
+  }
+
+  setOptions(change: Partial<Options>): void {
+    const options = { ...this.store.get().options, ...change };
+    remember(options);
+    this.store.set({ options });
+    if (this.store.get().query) this.retry();
+  }
+
+  resetFilters(): void {
+    const { k, group, linkedScrolling } = this.store.get().options;
+    this.setOptions({ ...DEFAULTS, k, group, linkedScrolling });
+  }
+
+  setLinkedScrolling(linkedScrolling: boolean): void {
+    const options = { ...this.store.get().options, linkedScrolling };
+    remember(options);
+    this.store.set({ options });
+    this.comparison.setLinked(linkedScrolling);
+  }
+
+  /** Show a slice beside the query. */
+  async open(slice: SliceAnswer): Promise<void> {
+    const { query } = this.store.get();
+    if (!query) return;
+    const key = sliceKey(slice);
+    this.store.set({ opened: key, notice: null });
+    try {
+      await this.comparison.open(query, slice);
+      this.layoutChanged();
+    } catch (error) {
+      if (!(error instanceof SliceGone)) throw error;
+      if (this.store.get().opened !== key) return;
+      this.retry();
+      this.store.set({ notice: 'sliceGone' });
+    }
+  }
+
+  /** The best slice of the next (1) or previous (-1) case; the first one where none is open. */
+  step(by: 1 | -1): void {
+    const state = this.store.get();
+    const row = rowOf(state);
+    const at = row.findIndex((one) => holds(one, state.opened));
+    const slice = row[at < 0 ? 0 : at + by]?.slices[0];
+    if (slice) void this.open(slice);
+  }
+
+  async closeComparison(): Promise<void> {
+    this.store.set({ opened: null });
+    await this.comparison.close();
+    this.layoutChanged();
+  }
+
+  dismissNotice(): void {
+    this.store.set({ notice: null });
+  }
+
+  layoutChanged(): void {
+    const comparing = this.comparison.isOpen;
+    if (comparing !== this.store.get().comparing) this.store.set({ comparing });
+  }
+
+  /** The study is left: nothing of one patient may be seen beside the next. */
+  leave(): void {
+    this.searcher.abort();
+    this.comparison.forget();
+    this.store.set({ ...NOTHING_SEARCHED, comparing: false });
+  }
+}

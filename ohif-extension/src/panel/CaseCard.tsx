@@ -1,0 +1,81 @@
+/** One similar case: its best slice, what is known of it, and its other matching slices. */
+import { useId, useState } from 'react';
+
+import type { CaseAnswer } from '../answer';
+import { formatDate, formatName, formatPerson, line } from '../format';
+import { holds } from '../state';
+import { text } from '../text';
+import { useService } from '../useSimilarCases';
+import { Icon } from './Icon';
+import { Labels } from './Labels';
+import { MoreSlices } from './MoreSlices';
+import { SimilarityBar } from './SimilarityBar';
+import { Thumbnail } from './Thumbnail';
+
+export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | null }) {
+  const service = useService();
+  const [best, ...others] = one.slices;
+  if (!best) return null;
+  const isOpen = holds(one, opened);
+  return (
+    <li className={isOpen ? 'cbmir-card cbmir-card-open' : 'cbmir-card'} data-cy="cbmir-card">
+      <button
+        type="button"
+        className="cbmir-card-main"
+        data-cy="cbmir-hit"
+        aria-current={isOpen}
+        title={text.openCase(one.rank)}
+        onClick={() => void service.open(best)}
+      >
+        <span className="cbmir-card-picture">
+          <Thumbnail url={best.thumbnailUrl} />
+          <span className="cbmir-rank">{text.rank(one.rank)}</span>
+        </span>
+        <Facts one={one} />
+      </button>
+      {others.length > 0 && <Others slices={others} opened={opened} />}
+    </li>
+  );
+}
+
+function Facts({ one }: { one: CaseAnswer }) {
+  const { patient, similarity, labels, Modality, SeriesDescription, StudyDescription, StudyDate } = one;
+  const series = line(Modality, SeriesDescription ?? StudyDescription);
+  const person = line(formatPerson(patient), StudyDate ? formatDate(StudyDate) : null);
+  return (
+    <span className="cbmir-facts">
+      <SimilarityBar value={similarity} />
+      <Labels labels={labels} />
+      {series && (
+        <span className="cbmir-line" title={line(StudyDescription, SeriesDescription)}>
+          {series}
+        </span>
+      )}
+      {person && <span className="cbmir-line cbmir-muted">{person}</span>}
+      {patient?.PatientName && <span className="cbmir-line cbmir-muted">{formatName(patient.PatientName)}</span>}
+    </span>
+  );
+}
+
+function Others({ slices, opened }: { slices: CaseAnswer['slices']; opened: string | null }) {
+  const [expanded, setExpanded] = useState(false);
+  const listId = useId();
+  return (
+    <>
+      <button
+        type="button"
+        className="cbmir-more"
+        data-cy="cbmir-more"
+        aria-expanded={expanded}
+        aria-controls={listId}
+        onClick={() => setExpanded(!expanded)}
+      >
+        <Icon name={expanded ? 'less' : 'more'} size={12} />
+        {text.moreSlices(slices.length)}
+      </button>
+      <div id={listId} hidden={!expanded}>
+        {expanded && <MoreSlices slices={slices} opened={opened} />}
+      </div>
+    </>
+  );
+}

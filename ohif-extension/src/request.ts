@@ -1,0 +1,27 @@
+/** From the reader's options and the query slice to a request. */
+import type { SimilarRequest } from './cbmirClient';
+import { dateRange, type Options } from './options';
+import type { CurrentImage } from './viewer/currentImage';
+
+/** Any label at all, in DICOM's wildcard matching. */
+const ANY = '*';
+
+/** Enough to find the patient's other studies, one card each. */
+const PRIORS = 10;
+
+export function similarRequest(query: CurrentImage, options: Options): SimilarRequest {
+  const { SOPInstanceUID, frame, Modality, SeriesDescription } = query;
+  const { k, group, sameModality, sameSequence, labelledOnly, from, to } = options;
+  const StudyDate = dateRange(from, to);
+  return {
+    ...{ SOPInstanceUID, frame, k, group, samePatient: 'exclude' },
+    ...(sameModality && Modality ? { Modality } : {}),
+    ...(sameSequence && SeriesDescription ? { SeriesDescription } : {}),
+    ...(labelledOnly ? { label: ANY } : {}),
+    ...(StudyDate ? { StudyDate } : {}),
+  };
+}
+
+export function priorsRequest({ SOPInstanceUID, frame }: CurrentImage): SimilarRequest {
+  return { SOPInstanceUID, frame, k: PRIORS, group: 'study', samePatient: 'only' };
+}

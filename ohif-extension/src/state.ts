@@ -1,0 +1,53 @@
+/** All that the panel shows, as one value. */
+import type { CaseAnswer, SimilarAnswer, SliceAnswer, Status } from './answer';
+import type { Failure } from './failure';
+import type { Options } from './options';
+import type { CurrentImage } from './viewer/currentImage';
+
+export type Search =
+  | { phase: 'idle' }
+  | { phase: 'searching' }
+  | { phase: 'found'; answer: SimilarAnswer }
+  | { phase: 'failed'; failure: Failure; status: Status | null };
+
+export type Priors =
+  { phase: 'none' } | { phase: 'searching' } | { phase: 'found'; cases: CaseAnswer[] } | { phase: 'failed' };
+
+export interface State {
+  options: Options;
+  query: CurrentImage | null;
+  search: Search;
+  priors: Priors;
+  /** The slice shown on the right, by `sliceKey`. */
+  opened: string | null;
+  comparing: boolean;
+  notice: 'sliceGone' | null;
+}
+
+export const NOTHING_SEARCHED = {
+  query: null,
+  search: { phase: 'idle' },
+  priors: { phase: 'none' },
+  opened: null,
+  notice: null,
+} satisfies Partial<State>;
+
+export function sliceKey(slice: SliceAnswer): string {
+  return `${slice.SOPInstanceUID}/${slice.frame}`;
+}
+
+export function holds(one: CaseAnswer, key: string | null): boolean {
+  return one.slices.some((slice) => sliceKey(slice) === key);
+}
+
+/** The cases among which next and previous move: those of the row that holds the opened one. */
+export function rowOf({ search, priors, opened }: State): CaseAnswer[] {
+  const cases = search.phase === 'found' ? search.answer.cases : [];
+  const others = priors.phase === 'found' ? priors.cases : [];
+  return others.some((one) => holds(one, opened)) ? others : cases;
+}
+
+/** The query slice in DICOM's words, from the answer once there is one and from the viewer before. */
+export function describedQuery({ query, search }: State) {
+  return search.phase === 'found' ? search.answer.query : query;
+}

@@ -1,0 +1,88 @@
+/** Every word the reader sees. Another language is another object of this type. */
+import type { FailureKind } from './failure';
+
+const english = {
+  panelTitle: 'Similar cases',
+  panelTab: 'Similar',
+  buttonTooltip: 'Find cases similar to this slice (F)',
+  hotkeyFind: 'Find similar cases',
+  hotkeyNext: 'Next similar case',
+  hotkeyPrevious: 'Previous similar case',
+
+  disclaimer: 'For finding reference cases. Not for diagnosis.',
+  model: (name: string) => `Model ${name}`,
+
+  find: 'Find similar',
+  findTitle: 'Search with the slice in the active viewport (F)',
+  query: 'Query slice',
+  slice: (number: number) => `Slice ${number}`,
+  frame: (frame: number, frames: number) => `Frame ${frame} of ${frames}`,
+
+  idleTitle: 'Find cases like this one',
+  idle: 'Scroll to a slice of interest, then press Find similar, or the key F.',
+
+  searching: 'Searching …',
+  found: (n: number) => (n === 1 ? '1 similar case' : `${n} similar cases`),
+  noneTitle: 'No similar cases',
+  none: 'Nothing in the archive matches this search. Fewer filters may find more.',
+
+  rank: (rank: number) => `${rank}`,
+  openCase: (rank: number) => `Compare with case ${rank}`,
+  openSlice: (similarity: string) => `Compare with this slice, similarity ${similarity}`,
+  similarity: 'Similarity',
+  moreSlices: (n: number) => (n === 1 ? '1 more matching slice' : `${n} more matching slices`),
+  shown: 'Shown on the right',
+  provenance: (source: string) => `Source: ${source}`,
+  noPicture: 'No picture',
+
+  priors: 'Same patient',
+  priorsExplained: 'Earlier and other studies of this patient, most similar slice of each',
+  noPriors: 'No other indexed study of this patient.',
+  priorsFailed: 'Could not be searched.',
+
+  options: 'Search options',
+  optionsActive: (n: number) => (n === 1 ? '1 filter active' : `${n} filters active`),
+  group: 'One card per',
+  groups: { patient: 'Patient', study: 'Study', none: 'Slice' },
+  k: 'Show',
+  sameModality: 'Same modality',
+  sameSequence: 'Same sequence description',
+  labelledOnly: 'Labelled cases only',
+  from: 'Study date from',
+  to: 'to',
+  reset: 'Reset filters',
+
+  comparing: (position: number, total: number) => `${position} of ${total}`,
+  previous: 'Previous case ( , )',
+  next: 'Next case ( . )',
+  linked: 'Linked scrolling',
+  back: 'Back to layout',
+
+  retry: 'Try again',
+  dismiss: 'Dismiss',
+  sliceGone:
+    'This case could not be opened: it is no longer in the archive, or not open to you. The list was searched anew.',
+
+  failures: {
+    unsupported: {
+      title: 'No slice to search with',
+      body: 'Select a viewport that shows the slices of a series; documents, videos and 3D views cannot be searched.',
+    },
+    unauthorised: { title: 'Not signed in', body: 'The session has ended. Reload the page to sign in again.' },
+    forbidden: { title: 'Not permitted', body: 'Your account may not search for this study.' },
+    notIndexed: { title: 'Not indexed', body: 'This slice is not in the index of similar cases.' },
+    unavailable: { title: 'Search is not available now', body: 'It should be back in a moment.' },
+    timeout: { title: 'No answer in time', body: 'The server took too long. It may be busy.' },
+    unreachable: { title: 'Server not reachable', body: 'The connection to the archive was lost.' },
+    unexpected: { title: 'Answer not understood', body: 'The server sent something unexpected.' },
+  } satisfies Record<FailureKind, { title: string; body: string }>,
+
+  starting: { title: 'Starting', body: 'The search loads its model and index.' },
+  disabled: { title: 'Search is switched off', body: 'The administrator can switch it on again.' },
+  indexing: (queued: number) => (queued === 1 ? '1 slice to be indexed' : `${queued} slices to be indexed`),
+  eta: (seconds: number) => (seconds < 90 ? `about ${Math.ceil(seconds)} s` : `about ${Math.round(seconds / 60)} min`),
+};
+
+export type Catalogue = typeof english;
+
+export const text: Catalogue = english;
