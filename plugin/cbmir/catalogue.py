@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbmir.errors import CatalogueError
 from cbmir.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Label, Series
 from cbmir.sql import SCHEMA, SCHEMA_VERSION, clause, marks, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +27,28 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
+def open_catalogue(path: Path, log: Callable[[str], None]) -> Catalogue:
+    """Return the catalogue in the file; a damaged one is put aside, and all is indexed anew.
+
+    Raises
+    ------
+    CatalogueError
+        It was made by a later version of the plugin.
+
+    """
+    try:
+        return Catalogue(path)
+    except sqlite3.OperationalError:
+        # locked, or the volume is read-only: nothing is wrong with the file
+        raise
+    except sqlite3.DatabaseError:
+        log(f"{path} is damaged; it is kept as {path.name}.damaged, and everything is indexed anew")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.damaged{suffix}"))
+        return Catalogue(path)
+
+
 class Catalogue:
     """The catalogue in one SQLite file (write-ahead log). One thread writes, any number read."""
 
@@ -35,7 +58,9 @@ class Catalogue:
         Raises
         ------
         sqlite3.DatabaseError
-            The file is damaged, of a later version, or locked by another process.
+            The file is damaged, or (OperationalError) locked by another process or on a read-only volume.
+        CatalogueError
+            It was made by a later version of the plugin.
 
         """
         self._path = path
@@ -49,7 +74,7 @@ class Catalogue:
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"{path} was made by another version of this plugin")
+            raise CatalogueError(f"{path} was made by another version of this plugin")
 
     def close(self) -> None:
         """Close this thread's connection; the others close with their threads."""
@@ -106,19 +131,33 @@ class Catalogue:
             )
             return came, gone
 
-    def settle(self, orthanc_id: str, state: str, reason: str) -> None:
-        """Say that an instance was skipped or failed, and why."""
+    def settle(self, orthanc_id: str, state: str, reason: str) -> list[int]:
+        """Say that an instance was skipped or failed, and why. Return labels that are gone."""
         with self._transaction() as database:
+            gone = database.execute(
+                "DELETE FROM slice WHERE instance = (SELECT id FROM instance WHERE orthanc_id = ?) RETURNING label",
+                (orthanc_id,),
+            ).fetchall()
             database.execute(
                 "UPDATE instance SET state = ?, reason = ? WHERE orthanc_id = ?", (state, reason, orthanc_id)
             )
+            return [label for (label,) in gone]
 
-    def reopen(self, where: str = "1", parameters: Sequence[Any] = ()) -> int:
-        """Make catalogued instances pending again, keeping their vectors until the new ones are there."""
+    def reopen_other_models(self, model: str) -> int:
+        """Make pending what another model embedded, keeping its vectors until the new ones are there."""
         with self._transaction() as database:
             return database.execute(
-                f"UPDATE instance SET state = 'pending', reason = NULL WHERE {where}",
-                parameters,
+                "UPDATE instance SET state = 'pending' WHERE state = 'indexed'"
+                " AND id IN (SELECT instance FROM slice WHERE model <> ?)",
+                (model,),
+            ).rowcount
+
+    def reopen(self, states: Iterable[str]) -> int:
+        """Make instances in these states pending again, keeping their vectors until the new ones are there."""
+        with self._transaction() as database:
+            wanted = list(states)
+            return database.execute(
+                f"UPDATE instance SET state = 'pending', reason = NULL WHERE state IN ({marks(wanted)})", wanted
             ).rowcount
 
     def set_labels(self, orthanc_id: str, labels: Iterable[Label]) -> None:
@@ -132,7 +171,7 @@ class Catalogue:
 
     # ---- reading: any thread ----
 
-    def pending(self, limit: int, *, without: Sequence[str] = ()) -> list[str]:
+    def pending(self, limit: int, *, without: Collection[str] = ()) -> list[str]:
         """Return pending instances, newest arrival first."""
         rows = self._connection().execute(
             "SELECT orthanc_id FROM instance WHERE state = 'pending' ORDER BY id DESC LIMIT ?",
@@ -170,9 +209,20 @@ class Catalogue:
         """Return every instance that is known."""
         return {orthanc_id for (orthanc_id,) in self._connection().execute("SELECT orthanc_id FROM instance")}
 
-    def study_orthanc_ids(self) -> list[str]:
-        """Return every study that has an indexed instance."""
-        return [study for (study,) in self._connection().execute("SELECT DISTINCT study_orthanc_id FROM series")]
+    def parents(self) -> set[str]:
+        """Return every study and series that has an indexed instance."""
+        rows = self._connection().execute("SELECT orthanc_id FROM series UNION SELECT study_orthanc_id FROM series")
+        return {orthanc_id for (orthanc_id,) in rows}
+
+    def known_parents(self, orthanc_ids: Iterable[str]) -> list[str]:
+        """Return which of these are studies or series with an indexed instance."""
+        return [
+            orthanc_id
+            for orthanc_id in orthanc_ids
+            if self._connection()
+            .execute("SELECT 1 FROM series WHERE orthanc_id = ?1 OR study_orthanc_id = ?1 LIMIT 1", (orthanc_id,))
+            .fetchone()
+        ]
 
     def entry(self, identifier: str) -> Entry | None:
         """Return what is known of an instance, by Orthanc id or SOPInstanceUID."""

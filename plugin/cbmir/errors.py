@@ -21,6 +21,10 @@ class ModelError(CbmirError):
     """The model is missing, altered, of another shape, or its runtime cannot be loaded."""
 
 
+class CatalogueError(CbmirError):
+    """The catalogue is of a later version of the plugin."""
+
+
 class IndexUnusable(CbmirError):
     """A snapshot of the index does not fit its manifest or the catalogue, and must be rebuilt."""
 

@@ -55,18 +55,15 @@ class SliceIndex:
     def restore(self, live: NDArray[np.int64], vectors: Vectors) -> str:
         """Fill the index with the live labels of the catalogue. Return "snapshot" or "rebuilt: reason"."""
         try:
-            graph, known = self._load()
-            with self._lock.write():
-                self._graph, self._deleted = graph, 0
-            self.remove(np.setdiff1d(known, live).tolist())
-            for labels, portion in vectors(np.setdiff1d(live, known)):
-                self.add(labels, portion)
-            if self.worn:
-                raise IndexUnusable("too much of the snapshot is deleted")
+            self._replay(live, vectors)
         except (IndexUnusable, RuntimeError, OSError) as error:
-            self.rebuild(live, vectors)
-            return f"rebuilt: {error}"
-        return "snapshot"
+            reason = str(error)
+        else:
+            if not self.worn:
+                return "snapshot"
+            reason = "too much of the snapshot is deleted"
+        self.rebuild(live, vectors)
+        return f"rebuilt: {reason}"
 
     def rebuild(self, live: NDArray[np.int64], vectors: Vectors) -> None:
         """Build the graph anew from the catalogue, in shuffled order, while the old one goes on answering.
@@ -84,7 +81,7 @@ class SliceIndex:
     @property
     def worn(self) -> bool:
         """Whether so much is deleted that a rebuild pays."""
-        return self._deleted > MOST_DELETED * max(SMALLEST_CAPACITY, self._graph.get_current_count())
+        return self._deleted > MOST_DELETED * max(SMALLEST_CAPACITY, int(self._graph.get_current_count()))
 
     def add(self, labels: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Add (n, dim) float32 unit vectors under n new labels."""
@@ -162,6 +159,15 @@ class SliceIndex:
         for other in self._directory.glob("index-*.bin"):
             if other != final:
                 other.unlink()
+
+    def _replay(self, live: NDArray[np.int64], vectors: Vectors) -> None:
+        """Load the snapshot, take out what the catalogue has no more and add what came after."""
+        graph, known = self._load()
+        with self._lock.write():
+            self._graph, self._deleted = graph, 0
+        self.remove(np.setdiff1d(known, live).tolist())
+        for labels, portion in vectors(np.setdiff1d(live, known)):
+            self.add(labels, portion)
 
     def _load(self) -> tuple[hnswlib.Index, NDArray[np.int64]]:
         """Return the graph of the snapshot and its labels. hnswlib believes any file, so the manifest decides."""

@@ -20,7 +20,7 @@ class Settings:
     model: str = "figshare-gem"
     model_directory: str = str(HERE / "models")
     runtime: str = "onnx"
-    threads: int = 1
+    threads: int = 0
     batch_size: int = 8
     modalities: tuple[str, ...] = ("MR",)
     max_instance_megabytes: int = 512
@@ -30,11 +30,11 @@ class Settings:
     anonymize: bool = False
     max_parallel_queries: int = 8
     snapshot_minutes: int = 10
-    viewer_directory: str = ""
+    viewer_directory: str = str(HERE.parents[1] / "ohif-extension" / "viewer")
 
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "threads": (1, 256),
+    "threads": (0, 256),
     "batch_size": (1, 256),
     "max_instance_megabytes": (1, 4096),
     "max_pixels_per_frame": (1, 2**28),

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from cbmir.errors import NotFound
+
 CONTENT_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -61,6 +63,13 @@ def find(root: Path, path: str) -> ViewerFile | None:
     if file is None and "." not in path.rpartition("/")[2]:
         file = _inside(root, _INDEX)
     return None if file is None else _read(file)
+
+
+def missing(root: Path) -> NotFound:
+    """Return the error for a path at which nothing was found."""
+    if (root / _INDEX).is_file():
+        return NotFound("the viewer has no such file")
+    return NotFound("the viewer is not installed: see the setting ViewerDirectory")
 
 
 def _inside(root: Path, path: str) -> Path | None:

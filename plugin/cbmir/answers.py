@@ -1,0 +1,112 @@
+"""Stage 7: cases as the JSON that the viewer reads. The schema is openapi.json."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from cbmir.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbmir.archive import Archive
+    from cbmir.cases import Case, Hit
+    from cbmir.catalogue import Catalogue
+    from cbmir.records import CataloguedSlice, Series
+
+DISCLAIMER = "For finding reference cases. Not for diagnosis."
+DECIMALS = 4
+"""Digits of a similarity that are shown."""
+
+_ON_PATIENT = ("PatientSex", "PatientAge")
+_IDENTIFYING = ("StudyDate",)
+
+
+class Answers:
+    """Writes slices and cases as JSON, with what only the archive knows: names, and what is still there."""
+
+    def __init__(self, archive: Archive, catalogue: Catalogue, *, anonymize: bool, viewer: bool) -> None:
+        """Take where facts come from, whether to leave out who the patients are, and whether OHIF is served."""
+        self._archive = archive
+        self._catalogue = catalogue
+        self._anonymize = anonymize
+        self._viewer = viewer
+
+    def query(self, query: CataloguedSlice, *, indexed: bool) -> dict[str, Any]:
+        """Return the facts of the slice that was asked about."""
+        return {
+            "orthancId": query.orthanc_id,
+            "frame": query.frame,
+            "numberOfFrames": query.number_of_frames,
+            "indexed": indexed,
+            "SOPInstanceUID": query.sop_instance_uid,
+            **self._series(query.series),
+            **self._urls(query),
+        }
+
+    def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
+        """Return the cases that are still in the archive, with ranks without gaps."""
+        shown: list[dict[str, Any]] = []
+        for case in cases:
+            try:
+                facts = self._series(case.best.slice.series)
+            except NotFound:
+                # deleted a moment ago; the worker will hear of it
+                continue
+            series = case.best.slice.series
+            shown.append(
+                {
+                    "rank": len(shown) + 1,
+                    "similarity": round(case.best.similarity, DECIMALS),
+                    "patientOrthancId": series.patient_orthanc_id,
+                    "studyOrthancId": series.study_orthanc_id,
+                    "seriesOrthancId": series.orthanc_id,
+                    **facts,
+                    "slices": [self._slice(hit) for hit in case.hits],
+                }
+            )
+        return shown
+
+    def _slice(self, hit: Hit) -> dict[str, Any]:
+        return {
+            "orthancId": hit.slice.orthanc_id,
+            "SOPInstanceUID": hit.slice.sop_instance_uid,
+            "SeriesInstanceUID": hit.slice.series.series_instance_uid,
+            "StudyInstanceUID": hit.slice.series.study_instance_uid,
+            "frame": hit.slice.frame,
+            "similarity": round(hit.similarity, DECIMALS),
+            **self._urls(hit.slice),
+        }
+
+    def _series(self, series: Series) -> dict[str, Any]:
+        hidden = (*_ON_PATIENT, *(_IDENTIFYING if self._anonymize else ()))
+        labels = self._catalogue.labels([series.study_orthanc_id, series.orthanc_id])
+        return {
+            "SeriesInstanceUID": series.series_instance_uid,
+            "StudyInstanceUID": series.study_instance_uid,
+            **{keyword: text for keyword, text in series.facts.items() if keyword not in hidden},
+            "labels": [{"label": one.label, "provenance": one.provenance} for said in labels.values() for one in said],
+            **self._patient(series),
+        }
+
+    def _patient(self, series: Series) -> dict[str, Any]:
+        """Return who the patient is, asked of the archive at this moment; nothing in anonymous mode."""
+        named = self._archive.patient(series.study_orthanc_id)
+        if self._anonymize:
+            return {}
+        facts = {keyword: series.facts[keyword] for keyword in _ON_PATIENT if keyword in series.facts}
+        return {"patient": {**named, **facts}}
+
+    def _urls(self, found: CataloguedSlice) -> dict[str, str]:
+        viewer = {
+            "StudyInstanceUIDs": found.series.study_instance_uid,
+            "initialSeriesInstanceUID": found.series.series_instance_uid,
+            "initialSOPInstanceUID": found.sop_instance_uid,
+        }
+        return {
+            "thumbnailUrl": f"/instances/{found.orthanc_id}/frames/{found.frame - 1}/preview",
+            "viewerUrl": f"/ohif/viewer?{urlencode(viewer)}"
+            if self._viewer
+            else f"/app/explorer.html#instance?uuid={found.orthanc_id}",
+        }

@@ -1,0 +1,127 @@
+"""The plugin's life: from settings to running services, on a thread that Orthanc never waits for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cbmir.api import Api, Services, State
+from cbmir.catalogue import open_catalogue
+from cbmir.embedding import load
+from cbmir.errors import CbmirError, SettingsError
+from cbmir.index import SliceIndex
+from cbmir.indexer import Inbox, Indexer, Progress
+from cbmir.pipeline import Pipeline
+from cbmir.reader import Reader
+from cbmir.search import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+
+    from cbmir.archive import Archive
+    from cbmir.settings import Settings
+
+STOP_SECONDS = 10.0
+"""How long Orthanc's stop may wait for the batch at work."""
+
+
+class App:
+    """Owns the worker's thread and the state that the API answers from."""
+
+    def __init__(self, archive: Archive, settings: Settings, log: Callable[[str], None]) -> None:
+        """Prepare; nothing is loaded until `start`."""
+        self._archive = archive
+        self._settings = settings
+        self._log = log
+        self._state = State()
+        self._thread: threading.Thread | None = None
+        self.inbox = Inbox()
+        self.api = Api(self._state, settings.max_parallel_queries, log)
+
+    def start(self) -> None:
+        """Load and index in the background."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="cbmir-worker")
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker after its batch, and wait for it a limited time."""
+        self.inbox.close()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def disable(self, reason: str) -> None:
+        """Answer nothing but why; Orthanc goes on as if the plugin were not there."""
+        self._state.services = None
+        self._state.name, self._state.reason = "disabled", reason
+        self.inbox.close()
+        self._log(f"disabled: {reason}")
+
+    def _work(self) -> None:
+        try:
+            with _exclusive(Path(self._settings.data_directory)):
+                self._run()
+        except CbmirError as error:
+            self.disable(str(error))
+        except Exception as error:  # noqa: BLE001 - nothing of ours may end Orthanc
+            self.disable(f"{type(error).__name__}: {error}")
+
+    def _run(self) -> None:
+        settings, archive = self._settings, self._archive
+        directory = Path(settings.data_directory)
+        threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
+        embedder = load(Path(settings.model_directory) / settings.model, runtime=settings.runtime, threads=threads)
+        catalogue = open_catalogue(directory / "catalogue.sqlite", self._log)
+        index = SliceIndex(directory, dim=embedder.dim, model=embedder.model_id)
+        reader = Reader(archive, settings)
+        progress = Progress()
+        indexer = Indexer(
+            archive,
+            catalogue,
+            index,
+            Pipeline(reader, embedder, settings.batch_size),
+            model=embedder.model_id,
+            settings=settings,
+            inbox=self.inbox,
+            progress=progress,
+            log=self._log,
+        )
+        indexer.restore()
+        search = Search(catalogue, index, embedder.model_id)
+        self._state.services = Services(
+            archive, catalogue, embedder, index, reader, search, settings, self.inbox, progress
+        )
+        self._state.name = "running"
+        self._log(f"running with model {embedder.model_id} and {len(index)} slices")
+        try:
+            indexer.run()
+        finally:
+            self._state.services = None
+            self._state.name = "stopped"
+            catalogue.close()
+
+
+class _exclusive:  # noqa: N801 - used like a function
+    """The data directory, made if need be, for this process alone while the block lasts."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> None:
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = (self._directory / "lock").open("wb", buffering=0)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"another Orthanc uses the data directory {self._directory}") from None
+        except OSError as error:
+            raise SettingsError(f"the data directory {self._directory} cannot be used: {error.strerror}") from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()

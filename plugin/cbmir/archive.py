@@ -1,0 +1,99 @@
+"""The archive as the library sees it: Orthanc, through the module that is handed in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cbmir.errors import NotFound, Unavailable
+from cbmir.records import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LABELS_METADATA = 3872
+"""Number of the user-defined Orthanc metadata that holds a study's or series' labels as JSON."""
+
+PAGE = 10_000
+"""Instances listed in one request, so that a large archive is never one large string."""
+
+_MISSING = frozenset({7, 17})
+"""Orthanc's error codes for an inexistent item and an unknown resource."""
+
+
+class Archive:
+    """Where instances come from. Only reads: storing from inside Orthanc can deadlock it.
+
+    Every method may raise Unavailable; those that name a resource, NotFound.
+    """
+
+    def __init__(self, orthanc: Any) -> None:
+        """Take the module `orthanc`, or a double of it."""
+        self._orthanc = orthanc
+
+    def instances(self) -> Iterator[list[str]]:
+        """Yield the Orthanc ids of all instances in portions, the oldest first."""
+        since = 0
+        while page := self._get(f"/instances?since={since}&limit={PAGE}"):
+            yield page
+            since += len(page)
+
+    def instance(self, orthanc_id: str) -> tuple[str, int]:
+        """Return the Orthanc id of an instance's series, and the size of its file in bytes."""
+        found = self._get(f"/instances/{orthanc_id}")
+        return str(found["ParentSeries"]), int(found["FileSize"])
+
+    def dicom(self, orthanc_id: str) -> bytes:
+        """Return an instance's file."""
+        try:
+            return bytes(self._orthanc.GetDicomForInstance(orthanc_id))
+        except self._orthanc.OrthancException as error:
+            raise Unavailable(f"the file of instance {orthanc_id} cannot be fetched") from error
+
+    def parents(self, series: str) -> tuple[str, str]:
+        """Return the Orthanc ids of a series' study and patient."""
+        study = str(self._get(f"/series/{series}")["ParentStudy"])
+        return study, str(self._get(f"/studies/{study}")["ParentPatient"])
+
+    def labels(self, level: str, orthanc_id: str) -> list[Label]:
+        """Return what is said of a study ("studies") or series ("series")."""
+        try:
+            said = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/metadata/{LABELS_METADATA}"))
+            return [Label(str(one["label"])[:64], str(one.get("provenance", ""))[:64]) for one in said]
+        except (self._orthanc.OrthancException, ValueError, TypeError, KeyError, AttributeError):
+            # nobody has said anything, or not in our form
+            return []
+
+    def patient(self, study: str) -> dict[str, str]:
+        """Return PatientName and PatientID of a study, as far as known."""
+        tags = self._get(f"/studies/{study}")["PatientMainDicomTags"]
+        return {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
+
+    def lookup(self, sop_instance_uid: str) -> str | None:
+        """Return the Orthanc id of an instance, or None."""
+        try:
+            return self._orthanc.LookupInstance(sop_instance_uid) or None
+        except self._orthanc.OrthancException:
+            return None
+
+    def is_above_instance(self, orthanc_id: str) -> bool:
+        """Return whether the id is that of a series, study or patient."""
+        for level in ("series", "studies", "patients"):
+            try:
+                self._get(f"/{level}/{orthanc_id}")
+            except NotFound:
+                continue
+            return True
+        return False
+
+    def metric(self, name: str, value: float) -> None:
+        """Publish a number through the archive's Prometheus endpoint."""
+        self._orthanc.SetMetricsValue(name, float(value), self._orthanc.MetricsType.DEFAULT)
+
+    def _get(self, uri: str) -> Any:
+        try:
+            return json.loads(self._orthanc.RestApiGet(uri))
+        except self._orthanc.OrthancException as error:
+            if error.args and error.args[0] in _MISSING:
+                raise NotFound("Orthanc has no such resource") from None
+            raise Unavailable("Orthanc did not answer") from error

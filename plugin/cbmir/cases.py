@@ -1,0 +1,69 @@
+"""Stage 6: hits become ranked cases. Pure: what to drop, how to group, which slice stands for the case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbmir.records import CataloguedSlice, Series
+
+Group = Literal["patient", "study", "none"]
+SamePatient = Literal["exclude", "only", "include"]
+
+SLICES_SHOWN = 20
+"""Most slices listed of one case."""
+
+DECIMALS = 6
+"""Similarities closer than this are ties; float32 sums differ by more between machines than ranks should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A slice and its cosine similarity to the query, -1..1."""
+
+    slice: CataloguedSlice
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is shown as one card: a patient, study or slice, with its matching slices, the best first."""
+
+    hits: tuple[Hit, ...]
+
+    @property
+    def best(self) -> Hit:
+        """The most similar slice, which stands for the case."""
+        return self.hits[0]
+
+
+def eligible(hit: Hit, query: Series, same_patient: SamePatient) -> bool:
+    """Return whether a hit may be shown. The query's own study never is: it is what the reader looks at."""
+    found = hit.slice.series
+    if found.study_orthanc_id == query.study_orthanc_id:
+        return False
+    own = found.patient == query.patient
+    return {"exclude": not own, "only": own, "include": True}[same_patient]
+
+
+def rank(hits: Iterable[Hit], group: Group) -> list[Case]:
+    """Return cases by falling similarity of their best slice; equal ones in an order that never changes."""
+    cases: dict[object, list[Hit]] = {}
+    for hit in sorted(hits, key=_order):
+        cases.setdefault(_key(hit.slice, group), []).append(hit)
+    return [Case(tuple(members[:SLICES_SHOWN])) for members in cases.values()]
+
+
+def _order(hit: Hit) -> tuple[float, str, int]:
+    return (-round(hit.similarity, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
+
+
+def _key(found: CataloguedSlice, group: Group) -> object:
+    if group == "patient":
+        return found.series.patient
+    if group == "study":
+        return found.series.study_orthanc_id
+    return found.label

@@ -1,0 +1,311 @@
+"""The write path: one worker thread drives stages 1 to 5 and keeps the catalogue equal to the archive."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+
+from cbmir.errors import NotFound
+from cbmir.pipeline import Gone, Postponed, Settled
+from cbmir.records import Embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from cbmir.archive import Archive
+    from cbmir.catalogue import Catalogue
+    from cbmir.index import SliceIndex
+    from cbmir.pipeline import Outcome, Pipeline
+    from cbmir.settings import Settings
+
+Kind = Literal["stored", "deleted", "labelled"]
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS = (2.0, 10.0)
+"""Pauses before an instance is tried again; after the last it is parked as failed."""
+
+QUEUE_LIMIT = 100_000
+"""Ids held in memory; what comes beyond is found by a reconciliation."""
+
+BATCHES_AT_A_TIME = 4
+"""Batches between two looks at the queue of events."""
+
+RECONCILE_SECONDS = 24 * 3600.0
+HOUSEKEEPING_SECONDS = 5.0
+IDLE_SECONDS = 1.0
+STALLED_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the worker says of itself; any thread may read it. Times are of the monotonic clock."""
+
+    beat: float = field(default_factory=time.monotonic)
+    waiting_since: float | None = None
+    per_second: float = 0.0
+    reconciled: bool = False
+    trouble: str | None = None
+
+    def lag_seconds(self) -> float:
+        """Return for how long something has been waiting to be indexed."""
+        since = self.waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def stalled(self) -> bool:
+        """Return whether the worker has given no sign of life for too long."""
+        return time.monotonic() - self.beat > STALLED_SECONDS
+
+
+class Inbox:
+    """Events from Orthanc's callbacks, on their way to the worker."""
+
+    def __init__(self) -> None:
+        """Make an empty inbox."""
+        self._events: queue.SimpleQueue[tuple[Kind, str] | None] = queue.SimpleQueue()
+        self.overflowed = threading.Event()
+        self.closed = threading.Event()
+
+    def put(self, kind: Kind, orthanc_id: str) -> None:
+        """Note an event. Never waits, never raises, does no I/O: Orthanc holds a lock meanwhile."""
+        if self._events.qsize() < QUEUE_LIMIT:
+            self._events.put((kind, orthanc_id))
+        else:
+            self.overflowed.set()
+
+    def reconcile(self) -> None:
+        """Have the worker compare the catalogue with the archive, and look for what is pending."""
+        self.overflowed.set()
+        self._events.put(None)
+
+    def close(self) -> None:
+        """Have the worker end after the batch it is at."""
+        self.closed.set()
+        self._events.put(None)
+
+    def take(self, seconds: float) -> list[tuple[Kind, str]]:
+        """Return all events; if there are none, wait so long for one."""
+        events = []
+        try:
+            events.append(self._events.get(timeout=seconds) if seconds else self._events.get_nowait())
+            while True:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            return [event for event in events if event is not None]
+
+
+class Indexer:
+    """Takes events from the inbox, and brings archive, catalogue and index into agreement, on one thread."""
+
+    def __init__(  # noqa: PLR0913 - the stages it drives
+        self,
+        archive: Archive,
+        catalogue: Catalogue,
+        index: SliceIndex,
+        pipeline: Pipeline,
+        *,
+        model: str,
+        settings: Settings,
+        inbox: Inbox,
+        progress: Progress,
+        log: Callable[[str], None],
+    ) -> None:
+        """Take the stages; nothing happens until `run`."""
+        self._archive = archive
+        self._catalogue = catalogue
+        self._index = index
+        self._pipeline = pipeline
+        self._model = model
+        self._settings = settings
+        self._inbox = inbox
+        self._progress = progress
+        self._log = log
+        self._unapplied: list[tuple[Kind, str]] = []
+        self._attempts: dict[str, tuple[int, float]] = {}
+
+    def run(self) -> None:
+        """Index until the inbox is closed. No failure ends the loop."""
+        self._recover()
+        self._inbox.overflowed.set()
+        housekeeping = reconciled = snapshot = time.monotonic()
+        busy = True
+        while not self._inbox.closed.is_set():
+            now = self._progress.beat = time.monotonic()
+            try:
+                self._absorb(0 if busy else IDLE_SECONDS)
+                if self._inbox.overflowed.is_set() or now - reconciled > RECONCILE_SECONDS:
+                    self._reconcile()
+                    reconciled = now
+                busy = self._index_next()
+                if now - housekeeping > HOUSEKEEPING_SECONDS:
+                    self._publish()
+                    housekeeping = now
+                if now - snapshot > 60 * self._settings.snapshot_minutes:
+                    snapshot = now
+                    self._maintain()
+                self._progress.trouble = None
+            except Exception as error:  # noqa: BLE001 - a full disk or a locked catalogue may pass
+                busy = False
+                self._report(error)
+                self._inbox.closed.wait(IDLE_SECONDS)
+        self._snapshot()
+
+    def restore(self) -> None:
+        """Fill the index from its snapshot and the catalogue."""
+        how = self._index.restore(self._catalogue.live_labels(self._model), self._vectors)
+        if how != "snapshot":
+            self._log(f"the index was {how}")
+
+    def _recover(self) -> None:
+        while not self._inbox.closed.is_set():
+            try:
+                self.restore()
+            except Exception as error:  # noqa: BLE001 - as in run
+                self._report(error)
+                self._inbox.closed.wait(IDLE_SECONDS)
+            else:
+                return
+
+    def _report(self, error: Exception) -> None:
+        """Say what interrupts the work: once in the log, and in the status until it passes."""
+        trouble = f"indexing is interrupted ({type(error).__name__}); it is tried again"
+        if self._progress.trouble != trouble:
+            self._log(trouble)
+        self._progress.trouble = trouble
+
+    def _absorb(self, seconds: float) -> None:
+        """Write the waiting events into the catalogue: from then on a crash cannot lose them."""
+        self._unapplied += self._inbox.take(seconds)
+        if not self._unapplied:
+            return
+        if self._progress.waiting_since is None:
+            self._progress.waiting_since = time.monotonic()
+        last = {orthanc_id: kind for kind, orthanc_id in self._unapplied if kind != "labelled"}
+        # overwriting an instance reports it as stored and then as deleted: only the archive knows
+        stored = [orthanc_id for orthanc_id, kind in last.items() if kind == "stored" or self._exists(orthanc_id)]
+        deleted = last.keys() - set(stored)
+        self._index.remove(self._catalogue.enqueue(stored))
+        self._index.remove(self._catalogue.forget(deleted))
+        for orthanc_id in last:
+            self._attempts.pop(orthanc_id, None)
+        self._fetch_labels({orthanc_id for kind, orthanc_id in self._unapplied if kind == "labelled"})
+        self._unapplied = []
+
+    def _exists(self, orthanc_id: str) -> bool:
+        try:
+            self._archive.instance(orthanc_id)
+        except NotFound:
+            return False
+        return True
+
+    def _fetch_labels(self, orthanc_ids: Iterable[str]) -> None:
+        """Bring the labels of known studies and series up to date."""
+        for orthanc_id in self._stoppable(self._catalogue.known_parents(orthanc_ids)):
+            labels = self._archive.labels("studies", orthanc_id) or self._archive.labels("series", orthanc_id)
+            self._catalogue.set_labels(orthanc_id, labels)
+
+    def _reconcile(self) -> None:
+        """Make pending what the archive has and the catalogue has not; forget what the archive no longer has."""
+        self._inbox.overflowed.clear()
+        try:
+            unseen = self._catalogue.orthanc_ids()
+            known = frozenset(unseen)
+            for page in self._stoppable(self._archive.instances()):
+                self._catalogue.enqueue([orthanc_id for orthanc_id in page if orthanc_id not in known])
+                unseen.difference_update(page)
+            if self._inbox.closed.is_set():
+                return
+            gone = [orthanc_id for orthanc_id in self._stoppable(unseen) if not self._exists(orthanc_id)]
+            self._index.remove(self._catalogue.forget(gone))
+            self._catalogue.reopen_other_models(self._model)
+            self._fetch_labels(self._catalogue.parents())
+        except Exception:
+            self._inbox.overflowed.set()
+            raise
+        self._progress.reconciled = True
+
+    def _index_next(self) -> bool:
+        """Index the newest pending instances. Return whether there were any."""
+        start = time.monotonic()
+        postponed = {orthanc_id for orthanc_id, (_, not_before) in self._attempts.items() if not_before > start}
+        batch = self._catalogue.pending(BATCHES_AT_A_TIME * self._settings.batch_size, without=postponed)
+        if batch and self._progress.waiting_since is None:
+            self._progress.waiting_since = start
+        if not batch:
+            self._progress.per_second = 0.0
+            if not postponed:
+                self._progress.waiting_since = None
+            return False
+        for outcome in self._stoppable(self._pipeline.outcomes(batch)):
+            if outcome is not None:
+                self._conclude(outcome)
+        rate = len(batch) / max(1e-6, time.monotonic() - start)
+        self._progress.per_second = 0.8 * self._progress.per_second + 0.2 * rate if self._progress.per_second else rate
+        return True
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Write an instance's outcome to the catalogue, then to the index."""
+        attempt, _ = self._attempts.pop(outcome.orthanc_id, (0, 0.0))
+        match outcome:
+            case Embedded():
+                self._keep(outcome)
+            case Gone(orthanc_id):
+                self._index.remove(self._catalogue.forget([orthanc_id]))
+            case Settled(orthanc_id, state, reason):
+                self._index.remove(self._catalogue.settle(orthanc_id, state, reason))
+            case Postponed(orthanc_id, _) if attempt < len(RETRY_AFTER_SECONDS):
+                self._attempts[orthanc_id] = attempt + 1, time.monotonic() + RETRY_AFTER_SECONDS[attempt]
+            case Postponed(orthanc_id, reason):
+                self._index.remove(self._catalogue.settle(orthanc_id, "failed", reason))
+
+    def _keep(self, embedded: Embedded) -> None:
+        parents = {embedded.series.study_orthanc_id, embedded.series.orthanc_id}
+        new = parents.difference(self._catalogue.known_parents(parents))
+        came, gone = self._catalogue.record(embedded, self._model)
+        try:
+            self._index.remove(gone)
+            if came:
+                self._index.add(np.array(came, np.int64), np.stack(list(embedded.vectors.values())))
+        except Exception:
+            # the catalogue is ahead of the index now
+            self.restore()
+            raise
+        self._fetch_labels(new)
+
+    def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        return self._stoppable(self._catalogue.vectors(labels))
+
+    def _maintain(self) -> None:
+        """Rebuild a worn index, and save it."""
+        if self._index.worn:
+            self._index.rebuild(self._catalogue.live_labels(self._model), self._vectors)
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        """Save the index if it changed. If that fails, the earlier snapshot and the catalogue are still good."""
+        if not self._index.changes_since_snapshot:
+            return
+        try:
+            self._index.snapshot()
+        except OSError as error:
+            self._log(f"the index snapshot cannot be written ({type(error).__name__}); the earlier one is kept")
+
+    def _publish(self) -> None:
+        for state, number in self._catalogue.counts().items():
+            self._archive.metric(f"cbmir_instances_{state}", number)
+        self._archive.metric("cbmir_slices", len(self._index))
+        self._archive.metric("cbmir_lag_seconds", self._progress.lag_seconds())
+
+    def _stoppable(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items until the worker is told to stop, with a sign of life for each."""
+        for item in items:
+            if self._inbox.closed.is_set():
+                return
+            self._progress.beat = time.monotonic()
+            yield item

@@ -1,0 +1,78 @@
+"""Requests and responses as plain data, so that the API knows no HTTP server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cbmir.errors import BadRequest, CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RETRY_AFTER_SECONDS = 2
+
+_STATUS: dict[type[CbmirError], tuple[int, str]] = {
+    BadRequest: (400, "bad_request"),
+    NotFound: (404, "not_found"),
+    UnsupportedSlice: (404, "not_indexed"),
+    UnreadableSlice: (404, "not_indexed"),
+    Unavailable: (503, "unavailable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked. `path` is what follows /cbmir/, decoded; of a repeated query parameter the last counts."""
+
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered. Answers are patient data: no cache may keep them unless said so."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(
+        default_factory=lambda: {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    )
+
+
+def answer(document: Any, status: int = 200) -> Response:
+    """Return a JSON response. NaN and infinity are no JSON, and raise ValueError."""
+    return Response(status, json.dumps(document, allow_nan=False, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def failure(error: Exception) -> Response:
+    """Return the one form that every error takes. What was not raised on purpose is not described."""
+    status, code = _STATUS.get(type(error), (500, "internal")) if isinstance(error, CbmirError) else (500, "internal")
+    message = str(error) if code != "internal" else "the plugin failed; the log of Orthanc says more"
+    response = answer({"error": {"status": status, "code": code, "message": message}}, status)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def disabled(reason: str) -> Callable[[Request], Response]:
+    """Return a handler for a plugin that cannot start: every route says why."""
+
+    def handle(_request: Request) -> Response:
+        error = {"status": 503, "code": "disabled", "message": f"the plugin is disabled: {reason}"}
+        return answer({"state": "disabled", "reason": reason, "error": error}, 503)
+
+    return handle
+
+
+def method_not_allowed(allowed: str) -> Response:
+    """Return 405 with the methods that the route knows."""
+    message = f"this route answers {allowed} only"
+    response = answer({"error": {"status": 405, "code": "method_not_allowed", "message": message}}, 405)
+    response.headers["Allow"] = allowed
+    return response

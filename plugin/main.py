@@ -1,0 +1,126 @@
+"""Find similar cases inside Orthanc: the only file that touches the `orthanc` module.
+
+Orthanc runs it through "PythonScript"; a script of your own can call `register(orthanc)` instead. Nothing here may
+raise while Orthanc loads it, wait in a callback, or store through the SDK: each can cost the PACS an image or its life.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orthanc
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cbmir import viewer  # found through the path above
+from cbmir.settings import Settings, parse
+from cbmir.web import Request, Response, disabled, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbmir.app import App
+
+    Handler = Callable[[Request], Response]
+
+
+def register(sdk: Any) -> None:
+    """Wire the plugin into Orthanc. Whatever fails leaves Orthanc as it is, with the reason at /cbmir/status."""
+    settings, handler = Settings(), None
+    try:
+        configuration = json.loads(sdk.GetConfiguration())
+        settings = parse(configuration.get("Cbmir", {}))
+        if not settings.enabled:
+            return
+        settings = replace(settings, data_directory=str(_data_directory(sdk, configuration, settings)))
+        handler = _start_with(sdk, settings)
+    except Exception as error:  # noqa: BLE001 - an exception while it loads would stop Orthanc
+        sdk.LogError(f"cbmir is disabled: {error}")
+        handler = disabled(str(error))
+    sdk.RegisterRestCallback("/cbmir(/.*)?", _route(sdk, handler))
+    sdk.RegisterRestCallback("/ohif(/.*)?", _route(sdk, _viewer(Path(settings.viewer_directory))))
+
+
+def _data_directory(sdk: Any, configuration: dict[str, Any], settings: Settings) -> Path:
+    """Return where catalogue and index live: as set, or beside Orthanc's own index. Relative to the configuration."""
+    beside = configuration.get("IndexDirectory") or configuration.get("StorageDirectory") or "OrthancStorage"
+    base = Path(sdk.GetConfigurationPath() or ".").resolve()
+    return (base if base.is_dir() else base.parent) / (settings.data_directory or Path(beside) / "cbmir")
+
+
+def _start_with(sdk: Any, settings: Settings) -> Handler:
+    """Connect the app to Orthanc's events. Raises where the packages it needs are not installed."""
+    from cbmir.app import App  # noqa: PLC0415 - brings numpy, which may be missing
+    from cbmir.archive import Archive  # noqa: PLC0415
+
+    app = App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"))
+    sdk.RegisterOnStoredInstanceCallback(lambda _dicom, orthanc_id: app.inbox.put("stored", orthanc_id))
+    sdk.RegisterOnChangeCallback(_on_change(sdk, app))
+    return app.api
+
+
+def _on_change(sdk: Any, app: App) -> Callable[[int, int, str], None]:
+    change, level = sdk.ChangeType, sdk.ResourceType
+
+    def on_change(kind: int, resource: int, orthanc_id: str) -> None:
+        if kind == change.DELETED and resource == level.INSTANCE:
+            app.inbox.put("deleted", orthanc_id)
+        elif kind == change.UPDATED_METADATA and resource in {level.STUDY, level.SERIES}:
+            app.inbox.put("labelled", orthanc_id)
+        elif kind == change.ORTHANC_STARTED:
+            app.start()
+        elif kind == change.ORTHANC_STOPPED:
+            app.stop()
+
+    return on_change
+
+
+def _viewer(directory: Path) -> Handler:
+    def serve(request: Request) -> Response:
+        file = viewer.find(directory, request.path)
+        if file is None:
+            return failure(viewer.missing(directory))
+        return Response(200, file.body, file.content_type, {"Cache-Control": file.cache_control})
+
+    return serve
+
+
+def _route(sdk: Any, handler: Handler) -> Callable[..., None]:
+    """Return a REST callback that answers exactly once, whatever happens."""
+
+    def on_rest(output: Any, _uri: str, **request: Any) -> None:
+        try:
+            path = (request["groups"][0] or "").strip("/")
+            response = handler(
+                Request(request["method"], path, request.get("get", {}), request["headers"], request.get("body", b""))
+            )
+        except Exception as error:  # noqa: BLE001 - Orthanc would log the message, which may name a patient
+            sdk.LogError(f"cbmir: a request failed ({type(error).__name__})")
+            response = failure(error)
+        _send(output, response)
+
+    return on_rest
+
+
+def _send(output: Any, response: Response) -> None:
+    for name, value in response.headers.items():
+        output.SetHttpHeader(name, value)
+    if response.status == 200:
+        output.AnswerBuffer(response.body, response.content_type)
+        return
+    if response.status == 405:
+        output.SendMethodNotAllowed(response.headers["Allow"])
+        return
+    output.SetHttpHeader("Content-Type", response.content_type)
+    try:
+        output.SendHttpStatus(response.status, response.body, len(response.body))
+    except TypeError:
+        # before version 4.2 of Orthanc's Python plugin, the body was text
+        output.SendHttpStatus(response.status, response.body.decode(), len(response.body))
+
+
+register(orthanc)
