@@ -1,0 +1,1 @@
+"""The demo cohort: invented patients whose heads are computed, written as MR Image Storage objects."""
