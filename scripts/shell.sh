@@ -1,6 +1,9 @@
 # What the shell scripts of this folder share; sourced, never run.
 # shellcheck shell=bash
 
+# A failure inside $(...) ends the script too, not only that part of it.
+shopt -s inherit_errexit
+
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this
 VENV=$ROOT/.venv
@@ -66,6 +69,19 @@ site_packages() {
     done
     die "no Python packages under $1: run scripts/setup"
 }
+
+# For the process that becomes Orthanc. PYTHONPATH: the Python inside it knows no virtual environment. MALLOC_ARENA_MAX:
+# Orthanc's own advice against memory that grows with its threads. One thread for BLAS, whose matrices here are small:
+# the network has its own setting.
+orthanc_environment() {
+    PYTHONPATH=$(site_packages "$VENV")
+    export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=5 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+}
+
+# json_of TEXT: the text as a string of JSON.
+json_of() { "$VENV/bin/python" -c 'import json, sys; print(json.dumps(sys.argv[1]))' "$1"; }
+
+plugins_json() { printf '[%s, %s]' "$(json_of "$(orthanc_plugin libOrthancPython.so)")" "$(json_of "$(orthanc_plugin libOrthancDicomWeb.so)")"; }
 
 node_major() {
     if has node; then

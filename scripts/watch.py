@@ -1,8 +1,13 @@
 """Look at an Orthanc that has the plugin: wait for it, follow its indexing, ask it a sample question.
 
-watch.py ready http://localhost:8042            wait until the plugin answers
-watch.py indexed http://localhost:8042          wait until nothing is queued, with a line of progress
-watch.py sample http://localhost:8042 [ID]      the cases most like one slice, as a table
+watch.py ready var/orthanc.json          wait until the plugin answers
+watch.py indexed var/orthanc.json        wait until nothing is queued, with a line of progress
+watch.py sample var/orthanc.json [ID]    the cases most like one slice, as a table
+watch.py healthy var/orthanc.json        exit status 1 if the plugin is off or stuck: a container's health check
+watch.py address var/orthanc.json        where it is, as a URL
+watch.py login var/orthanc.json          NAME:PASSWORD of its first user, nothing if it has none
+
+The configuration, as written by write_config.py, tells the port and the user. Needs the standard library only.
 """
 
 from __future__ import annotations
@@ -10,13 +15,15 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-import os
 import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from write_config import without_comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,30 +36,51 @@ class NoAnswerError(Exception):
     """Orthanc is not there, or gave no answer that can be used."""
 
 
-def get(url: str, path: str) -> Any:
-    """Return the JSON that Orthanc answers, of an error too: its body says what is wrong.
+@dataclass(frozen=True, slots=True)
+class Orthanc:
+    """One on this machine. `login` is NAME:PASSWORD or empty; a `process` of 0 is taken for one that runs."""
 
-    A user and password in the address (http://user:password@host) are sent along.
+    url: str
+    login: str = ""
+    process: int = 0
 
-    Raises
-    ------
-    NoAnswerError
-        Nothing answers there, or not in JSON.
+    @classmethod
+    def of(cls, config: Path, process: int) -> Self:
+        """Return the one that has this configuration."""
+        settings = json.loads(without_comments(config.read_text(encoding="utf-8")))
+        users = settings.get("RegisteredUsers") or {}
+        login = next((f"{name}:{password}" for name, password in users.items()), "")
+        scheme = "https" if settings.get("SslEnabled") else "http"
+        return cls(f"{scheme}://localhost:{settings.get('HttpPort', 8042)}", login, process)
 
-    """
-    parts = urlsplit(url)
-    host = f"{parts.hostname}:{parts.port or 80}"
-    request = urllib.request.Request(f"{parts.scheme}://{host}{path}")  # noqa: S310 - the address is the caller's own
-    if parts.username:
-        login = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
-        request.add_header("Authorization", f"Basic {login}")
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        return _json(error.read())
-    except OSError as error:
-        raise NoAnswerError(str(error)) from error
+    def is_alive(self) -> bool:
+        """Return whether its process has not ended."""
+        return not self.process or Path(f"/proc/{self.process}").exists()
+
+    def get(self, path: str) -> Any:
+        """Return the JSON that it answers, of an error too: that says what is wrong.
+
+        Raises
+        ------
+        NoAnswerError
+            Nothing answers, or not in JSON.
+
+        """
+        request = urllib.request.Request(self.url + path)  # noqa: S310 - http or https, see `of`
+        if self.login:
+            request.add_header("Authorization", f"Basic {base64.b64encode(self.login.encode()).decode()}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return _json(error.read())
+        except OSError as error:
+            raise NoAnswerError(str(error)) from error
+
+    def status(self) -> dict[str, Any]:
+        """Return what the plugin says of itself."""
+        answer = self.get("/cbmir/status")
+        return answer if isinstance(answer, dict) and "state" in answer else {"state": "missing", "reason": answer}
 
 
 def _json(body: bytes) -> Any:
@@ -62,45 +90,50 @@ def _json(body: bytes) -> Any:
         raise NoAnswerError("the answer is no JSON") from error
 
 
-def is_alive(process: int | None) -> bool:
-    """Return whether the process runs; None is taken for one that does."""
-    return process is None or os.path.exists(f"/proc/{process}")  # noqa: PTH110
-
-
-def wait_until_ready(url: str, process: int | None) -> str:
-    """Return the plugin's state, once it has one other than starting.
+def check_health(orthanc: Orthanc) -> None:
+    """Pass over what mends itself: starting, and degraded (a full disk, say), where search goes on.
 
     Raises
     ------
     NoAnswerError
-        Orthanc ended, or gave no answer within the limit.
+        Orthanc does not answer, or the plugin is off or stuck.
+
+    """
+    status = orthanc.status()
+    if status["state"] not in ("starting", "running", "degraded"):
+        raise NoAnswerError(f"the plugin is {status['state']}: {status.get('reason')}")
+    if status.get("worker") == "stalled":
+        raise NoAnswerError("the plugin's worker is stuck")
+
+
+def wait_until_ready(orthanc: Orthanc) -> None:
+    """Return once the plugin works.
+
+    Raises
+    ------
+    NoAnswerError
+        Orthanc ended, or gave no answer within the limit, or the plugin is off.
 
     """
     end = time.monotonic() + STARTING_LIMIT_SECONDS
     while time.monotonic() < end:
-        if not is_alive(process):
+        if not orthanc.is_alive():
             raise NoAnswerError("Orthanc ended while starting")
         try:
-            status = get(url, "/cbmir/status")
+            status = orthanc.status()
         except NoAnswerError:
             status = {"state": "starting"}
-        if status.get("state", "starting") != "starting":
-            return _checked_state(status)
+        if status["state"] != "starting":
+            check_health(orthanc)
+            if status["state"] == "degraded":
+                print(f"Note: the plugin works, but not fully: {status.get('reason')}")
+            return
         time.sleep(POLL_SECONDS)
     raise NoAnswerError(f"no answer from the plugin within {STARTING_LIMIT_SECONDS} s")
 
 
-def _checked_state(status: dict[str, Any]) -> str:
-    state = str(status["state"])
-    if state == "disabled":
-        raise NoAnswerError(f"the plugin is disabled: {status.get('reason')}")
-    if state == "degraded":
-        print(f"Note: the plugin works, but not fully: {status.get('reason')}")
-    return state
-
-
-def wait_until_indexed(url: str, process: int | None) -> dict[str, Any]:
-    """Return the status once nothing is queued any more.
+def wait_until_indexed(orthanc: Orthanc) -> None:
+    """Return once nothing is queued any more.
 
     Raises
     ------
@@ -109,12 +142,12 @@ def wait_until_indexed(url: str, process: int | None) -> dict[str, Any]:
 
     """
     while True:
-        if not is_alive(process):
+        if not orthanc.is_alive():
             raise NoAnswerError("Orthanc ended while indexing")
-        status: dict[str, Any] = get(url, "/cbmir/status")
+        status = orthanc.status()
         show_progress(status)
         if not status.get("queued"):
-            return status
+            return
         time.sleep(POLL_SECONDS)
 
 
@@ -143,18 +176,18 @@ def progress_line(status: dict[str, Any]) -> str:
     return line
 
 
-def candidates(url: str) -> Iterator[str]:
+def candidates(orthanc: Orthanc) -> Iterator[str]:
     """Yield an instance of each series, the one in its middle: where a lesion is likely."""
-    for series in get(url, "/series"):
-        instances = get(url, f"/series/{series}").get("Instances", [])
+    for series in orthanc.get("/series"):
+        instances = orthanc.get(f"/series/{series}").get("Instances", [])
         if instances:
             yield instances[len(instances) // 2]
 
 
-def sample(url: str, orthanc_id: str | None) -> str:
+def sample(orthanc: Orthanc, orthanc_id: str | None) -> str:
     """Return the table of the cases most like one slice; the first that has any, where none is named."""
-    for candidate in [orthanc_id] if orthanc_id else candidates(url):
-        answer = get(url, f"/cbmir/similar/{candidate}?k=5")
+    for candidate in [orthanc_id] if orthanc_id else candidates(orthanc):
+        answer = orthanc.get(f"/cbmir/similar/{candidate}?k=5")
         if answer.get("cases"):
             return table(answer)
     return "No two cases are alike yet: send images of more patients."
@@ -181,19 +214,20 @@ def described(case: dict[str, Any]) -> tuple[str, str, str]:
 def main() -> None:
     """Do what the first argument says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("ready", "indexed", "sample"))
-    parser.add_argument("url")
+    parser.add_argument("what", choices=("ready", "indexed", "sample", "healthy", "address", "login"))
+    parser.add_argument("config", type=Path, help="Orthanc's configuration")
     parser.add_argument("id", nargs="?", help="an instance of Orthanc, for sample")
-    parser.add_argument("--process", type=int, help="Orthanc's process: no waiting for one that has ended")
+    parser.add_argument("--process", type=int, default=0, help="Orthanc's process: no waiting for one that has ended")
     options = parser.parse_args()
     try:
-        if options.what == "ready":
-            wait_until_ready(options.url, options.process)
-        elif options.what == "indexed":
-            wait_until_indexed(options.url, options.process)
+        orthanc = Orthanc.of(options.config, options.process)
+        actions = {"ready": wait_until_ready, "indexed": wait_until_indexed, "healthy": check_health}
+        if action := actions.get(options.what):
+            action(orthanc)
         else:
-            print(sample(options.url, options.id))
-    except NoAnswerError as error:
+            answers = {"address": orthanc.url, "login": orthanc.login}
+            print(answers[options.what] if options.what in answers else sample(orthanc, options.id))
+    except (NoAnswerError, OSError, ValueError) as error:
         parser.exit(1, f"Error: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130)
