@@ -115,8 +115,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 def _made(options: argparse.Namespace) -> Iterator[Made]:
     """Yield the objects that the options ask for, with a progress bar."""
     if options.figshare:
-        chosen = figshare.members(_local(options.figshare), options.limit)
-        yield from tqdm(figshare.objects(chosen), desc="wrap", total=len(chosen), unit="file")
+        with figshare.opened(_local(options.figshare), options.limit) as chosen:
+            yield from tqdm(figshare.objects(chosen), desc="wrap", total=len(chosen), unit="file")
     elif options.table:
         lines = table.rows(options.table, options.group, options.limit)
         source = options.source or options.table.resolve().parent.name

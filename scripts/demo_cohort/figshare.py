@@ -10,8 +10,10 @@ import io
 import re
 import zipfile
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
@@ -47,8 +49,9 @@ class Member:
     read: Callable[[], bytes]
 
 
-def members(source: Path, limit: int | None) -> list[Member]:
-    """Return the .mat files in a directory, a zip or a zip of zips, by number; at most `limit`, spread evenly.
+@contextmanager
+def opened(source: Path, limit: int | None) -> Iterator[list[Member]]:
+    """Give the .mat files in a directory, a zip or a zip of zips, by number; at most `limit`, spread evenly.
 
     Raises
     ------
@@ -56,16 +59,16 @@ def members(source: Path, limit: int | None) -> list[Member]:
         There are none, or the zip is damaged.
 
     """
-    try:
-        found = sorted(_found(source), key=lambda member: member.number)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DemoError(f"{source} cannot be read: {error}") from error
-    if not found:
-        raise DemoError(f"{source} holds no numbered .mat file of figshare article 1512427")
-    if limit is None or limit >= len(found):
-        return found
-    # the dataset is sorted by diagnosis: its first files would be of one kind only
-    return [found[i * len(found) // limit] for i in range(limit)]
+    with ExitStack() as stack:
+        try:
+            found = sorted(_found(source, stack), key=lambda member: member.number)
+        except (OSError, zipfile.BadZipFile) as error:
+            raise DemoError(f"{source} cannot be read: {error}") from error
+        if not found:
+            raise DemoError(f"{source} holds no numbered .mat file of figshare article 1512427")
+        count = min(limit or len(found), len(found))
+        # the dataset is sorted by diagnosis: its first files would be of one kind only
+        yield [found[i * len(found) // count] for i in range(count)]
 
 
 def objects(chosen: list[Member]) -> Iterator[Made]:
@@ -117,23 +120,24 @@ def read(member: Member) -> Case:
     return Case(label, patient, np.ascontiguousarray(picture))
 
 
-def _found(source: Path) -> Iterator[Member]:
+def _found(source: Path, stack: ExitStack) -> Iterator[Member]:
     """Yield all .mat files with a number for a name: cvind.mat and the like are no pictures."""
     if not source.is_dir():
-        yield from _zipped(zipfile.ZipFile(source))
+        yield from _zipped(stack.enter_context(zipfile.ZipFile(source)), stack)
         return
     for path in sorted(source.rglob("*")):
         if path.suffix == ".mat" and path.stem.isdigit():
             yield Member(int(path.stem), path.read_bytes)
         elif path.suffix == ".zip":
-            yield from _zipped(zipfile.ZipFile(path))
+            yield from _zipped(stack.enter_context(zipfile.ZipFile(path)), stack)
 
 
-def _zipped(archive: zipfile.ZipFile) -> Iterator[Member]:
+def _zipped(archive: zipfile.ZipFile, stack: ExitStack) -> Iterator[Member]:
     for name in archive.namelist():
-        path = Path(name)
+        path = PurePosixPath(name)
         if path.suffix == ".mat" and path.stem.isdigit():
-            yield Member(int(path.stem), lambda name=name: archive.read(name))  # type: ignore[misc]
+            yield Member(int(path.stem), partial(archive.read, name))
         elif path.suffix == ".zip":
             # not unpacked: four times 200 MB would be a lot of memory
-            yield from _zipped(zipfile.ZipFile(archive.open(name)))
+            inner = stack.enter_context(archive.open(name))
+            yield from _zipped(stack.enter_context(zipfile.ZipFile(inner)), stack)

@@ -58,7 +58,7 @@ class Head:
         `p` is in mm in the head's own upright axes.
         """
         p = self._canonical(p)
-        outer = skull.skin(p, self.scalp) + 0.9 * self.shape[0](Points(3 * p.x, 3 * p.y, 3 * p.z))
+        outer = skull.skin(p, self.scalp) + 0.5 * self.shape[0](Points(3 * p.x, 3 * p.y, 3 * p.z))
         # everything farther out is air: not worth the time
         head = np.flatnonzero(outer < 2)
         canvas = self._painted(Points(p.x[head], p.y[head], p.z[head]), outer[head], sequences)
@@ -79,7 +79,7 @@ class Head:
         skull.paint_soft_tissue(canvas, p, outer, self.strands)
         skull.paint_skull(canvas, p, hollow, self.grain)
         skull.paint_sinuses(canvas, p, self.grain)
-        skull.paint_orbits(canvas, p)
+        skull.paint_orbits(canvas, p, outer)
         brain.paint_coverings(canvas, hollow)
         q = self.lesion.pushed(p, hollow) if self.lesion else p
         stem = brain.brainstem(q)

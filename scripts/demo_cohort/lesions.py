@@ -63,8 +63,7 @@ class Lesion:
             return p
         dx, dy, dz = p.x - self.centre[0], p.y - self.centre[1], p.z - self.centre[2]
         reach = (2.0 if self.kind == "glioma" else 1.35) * self.radius
-        strength = 0.5 if self.kind == "glioma" else 0.5
-        pull = strength * np.exp(-(dx * dx + dy * dy + dz * dz) / (reach * reach)) * step(-hollow, 0, 10)
+        pull = 0.5 * np.exp(-(dx * dx + dy * dy + dz * dz) / (reach * reach)) * step(-hollow, 0, 10)
         return p.moved(-dx * pull, -dy * pull, -dz * pull)
 
     def paint(self, canvas: Canvas, p: Points, hollow: Field, surface: Field) -> None:

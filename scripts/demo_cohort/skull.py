@@ -114,13 +114,13 @@ def paint_sinuses(canvas: Canvas, p: Points, texture: Waves) -> None:
     canvas.paint(inside(mastoid) * inside(0.12 - cells, 0.25), "bone")
 
 
-def paint_orbits(canvas: Canvas, p: Points) -> None:
+def paint_orbits(canvas: Canvas, p: Points, outer: Field) -> None:
     """Paint the cones of fat with globe, lens, optic nerve and the four straight muscles."""
     m = p.mirrored()
     x, y, z = GLOBE
     apex = (13.0, -36.0, -27.0)
     cone = tube(m, ((apex, 3.0), ((26, -62, -29), 16.5), ((31, -73, -30), 18.0)))
-    cone = np.maximum(cone, -86 - m.y)
+    cone = overlap(cone, outer + 3, 3)
     canvas.paint(inside(cone - 1.8), "bone")
     canvas.paint(inside(cone), "fat")
     for dx, dz in ((-12.5, 0.0), (12.5, 0.0), (0.0, 11.5), (0.0, -11.5)):

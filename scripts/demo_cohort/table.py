@@ -57,10 +57,9 @@ def rows(table: Path, group: str | None, limit: int | None) -> list[Row]:
             ]
     except OSError as error:
         raise DemoError(f"{table} cannot be read: {error.strerror}") from error
-    if limit is None or limit >= len(found):
-        return found
+    count = min(limit or len(found), len(found))
     # tables are often sorted by diagnosis: its first lines would be of one kind only
-    return [found[i * len(found) // limit] for i in range(limit)]
+    return [found[i * len(found) // count] for i in range(count)]
 
 
 def objects(lines: list[Row], source: str, group: str | None) -> Iterator[Made]:
