@@ -179,9 +179,14 @@ def progress_line(status: dict[str, Any]) -> str:
 def candidates(orthanc: Orthanc) -> Iterator[str]:
     """Yield an instance of each series, the one in its middle: where a lesion is likely."""
     for series in orthanc.get("/series"):
-        instances = orthanc.get(f"/series/{series}").get("Instances", [])
+        instances = sorted(orthanc.get(f"/series/{series}/instances"), key=_instance_number)
         if instances:
-            yield instances[len(instances) // 2]
+            yield instances[len(instances) // 2]["ID"]
+
+
+def _instance_number(instance: dict[str, Any]) -> int:
+    number = instance.get("MainDicomTags", {}).get("InstanceNumber", "").strip()
+    return int(number) if number.lstrip("+-").isdigit() else 0
 
 
 def sample(orthanc: Orthanc, orthanc_id: str | None) -> str:
