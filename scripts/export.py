@@ -27,7 +27,7 @@ import torch
 
 import _library  # noqa: F401 - before cbmir
 import model_card
-from cbmir.network import Architecture, Network, architecture_as_json, from_onnx
+from cbmir.network import Architecture, Cells, Network, architecture_as_json, from_onnx
 from cbmir.pixels import SIZE
 from tables import TABLE_HELP, TableError, pictures, read
 from training import embed
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
 OPSET = 18
 """Of ONNX: the first with ReduceMax and ReduceMean taking axes as input, known to every runtime since 2022."""
@@ -78,12 +79,24 @@ def network_of(state: dict[str, Any]) -> Network:
 
 def write_onnx(network: Network, path: Path) -> None:
     """Write the network as ONNX whose initialisers keep the names of its weights, so that torch can read them back."""
+    _write(network, torch.zeros(2, 1, SIZE, SIZE), "image", OUTPUTS, path)
+
+
+def write_cells(network: Network, path: Path) -> None:
+    """Write what shows where a similarity comes from: from the features that the network answers, not the image."""
+    with torch.inference_mode():
+        features = network.outputs(torch.zeros(2, 1, SIZE, SIZE)).features
+    _write(Cells(network).eval(), features, "features", ("cells",), path)
+
+
+def _write(module: Cells | Network, example: Tensor, source: str, outputs: Sequence[str], path: Path) -> None:
+    network = module.network if isinstance(module, Cells) else module
     program = torch.onnx.export(
-        network,
-        (torch.zeros(2, 1, SIZE, SIZE),),
-        input_names=["image"],
-        output_names=list(OUTPUTS),
-        dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+        module,
+        (example,),
+        input_names=[source],
+        output_names=list(outputs),
+        dynamic_shapes={source: {0: torch.export.Dim("batch")}},
         opset_version=OPSET,
         # batch norms stay apart from convolutions: runtimes fold them when they load the file
         optimize=False,
@@ -104,7 +117,7 @@ def write_onnx(network: Network, path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def differences(network: Network, path: Path) -> dict[str, float]:
+def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
     """Return, per output, the largest absolute difference of ONNX Runtime from torch over random pictures.
 
     Raises
@@ -124,6 +137,11 @@ def differences(network: Network, path: Path) -> dict[str, float]:
         result[name] = float(np.abs(ours.numpy() - theirs).max())
         if not result[name] <= TOLERANCE * max(1.0, float(ours.abs().max())) or not torch.equal(ours, back):
             raise ExportError(f"output {name!r} of the ONNX file differs from torch by {result[name]:.2g}")
+    session = onnxruntime.InferenceSession(cells, providers=["CPUExecutionProvider"])
+    (places,) = session.run(["cells"], {"features": found[OUTPUTS.index("features")]})
+    result["cells"] = float(np.abs(places.sum(axis=(2, 3)) - found[OUTPUTS.index("embedding")]).max())
+    if not result["cells"] <= TOLERANCE:
+        raise ExportError(f"the cells do not add up to the embedding: they differ by {result['cells']:.2g}")
     return result
 
 
@@ -159,14 +177,18 @@ def figure(path: Path) -> dict[str, Any]:
     }
 
 
-def card(state: dict[str, Any], options: argparse.Namespace, onnx_path: Path, degrees: float) -> dict[str, Any]:
+def card(
+    state: dict[str, Any], options: argparse.Namespace, files: tuple[Path, Path], degrees: float
+) -> dict[str, Any]:
     """Return the card of a model."""
     about = tomllib.loads(options.about.read_text(encoding="utf-8"))
     network = state["recipe"]["network"]
+    model, cells = files
     return {
         "name": options.out.name,
-        "file": onnx_path.name,
-        "sha256": hashlib.sha256(onnx_path.read_bytes()).hexdigest(),
+        "file": model.name,
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "cells": {"file": cells.name, "sha256": hashlib.sha256(cells.read_bytes()).hexdigest()},
         "network": network["name"],
         "size": SIZE,
         "dim": network["dim"],
@@ -189,14 +211,16 @@ def export(options: argparse.Namespace) -> None:
     network = network_of(state)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
-        path = Path(folder) / "model.onnx"
+        path, cells = Path(folder) / "model.onnx", Path(folder) / "cells.onnx"
         write_onnx(network, path)
-        for name, difference in differences(network, path).items():
+        write_cells(network, cells)
+        for name, difference in differences(network, path, cells).items():
             print(f"{name}: largest difference from torch {difference:.2g}")
         degrees = calibrated(network, options) if options.calibrate else options.temperature
         print(f"temperature {degrees:.3f}")
-        written = card(state, options, path, degrees)
-        path.replace(options.out / path.name)
+        written = card(state, options, (path, cells), degrees)
+        for file in (path, cells):
+            file.replace(options.out / file.name)
     model_card.write(written, options.out)
     print(f"{options.out}: {written['sha256'][:12]}, {(options.out / 'model.onnx').stat().st_size / 1e6:.1f} MB")
 

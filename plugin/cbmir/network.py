@@ -98,6 +98,17 @@ class GeM(nn.Module):
         mean = (powers * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3))
         return mean.clamp(min=EPSILON**2).pow(1 / p) * largest.flatten(1)
 
+    def shares(self, features: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return what each place gives to the pooled value: (n, c, h, w), whose sum over the map is `forward`.
+
+        f_c = f_c ** (1 - p) * mean(x_c ** p), which is a sum over the places.
+        """
+        pooled = self(features, weight)[..., None, None]
+        features = features.float().clamp(min=EPSILON)
+        p = functional.relu(self.p - 1) + 1
+        weight = torch.ones_like(features[:, :1]) if weight is None else weight
+        return pooled * (features / pooled).pow(p) * weight / weight.sum(dim=(2, 3), keepdim=True)
+
 
 class CosineClassifier(nn.Module):
     """Logits = scale * cosine(embedding, class direction): what separates classes is what ranks neighbours."""
@@ -148,8 +159,7 @@ class Network(nn.Module):
         pooled, lesion = self.gem(features), None
         if self.architecture.guided:
             lesion = self.lesion(features).float()
-            weight = lesion.amax(dim=1, keepdim=True).sigmoid() + PLAIN_WEIGHT
-            pooled = torch.cat([pooled, self.gem_lesion(features, weight)], dim=1)
+            pooled = torch.cat([pooled, self.gem_lesion(features, _suspicion(lesion))], dim=1)
         embedding = functional.normalize(self.embedding(pooled).float(), dim=1)
         return Outputs(embedding, features, self.classifier(embedding), lesion)
 
@@ -164,6 +174,34 @@ class Network(nn.Module):
             x = trunk.maxpool4(x)
         features: Tensor = trunk.inception5b(trunk.inception5a(x))
         return features
+
+
+class Cells(nn.Module):
+    """The head once more, but not summed: what each place of the feature map gives to the embedding.
+
+    Generalized-mean pooling is a sum over the places once its value is known, and what follows is linear; so is the
+    inner product with another embedding. A similarity can thus be shown where it comes from, exactly.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (n, dim, h, w) of features (n, 1024, h, w); the sum over the map is the embedding, of unit length."""
+        network = self.network
+        shares = network.gem.shares(features)
+        if network.architecture.guided:
+            suspicion = _suspicion(network.lesion(features).float())
+            shares = torch.cat([shares, network.gem_lesion.shares(features, suspicion)], dim=1)
+        bias = network.embedding.bias / (features.shape[2] * features.shape[3])
+        cells = functional.conv2d(shares, network.embedding.weight[..., None, None], bias)
+        return cells / cells.sum(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
+
+
+def _suspicion(lesion: Tensor) -> Tensor:
+    """Return what each place weighs, (n, 1, h, w), given its logits for a lesion of each class."""
+    return lesion.amax(dim=1, keepdim=True).sigmoid() + PLAIN_WEIGHT
 
 
 def architecture_as_json(architecture: Architecture) -> str:
