@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make DICOM files to try the plugin with, and send them to an Orthanc.
 
-Invented patients, computed: no patient's picture is needed, and the files are the same bytes every time.
+Invented patients, computed: no picture of a real patient is needed, and each run writes the same bytes.
 
     scripts/demo.py --out demo
     scripts/demo.py --out demo --send http://localhost:8042 --user NAME:PASSWORD
@@ -34,7 +34,7 @@ from demo_cohort import cohort, figshare, table
 from demo_cohort.download import cache_file, download
 from demo_cohort.errors import DemoError
 from demo_cohort.folder import LABELS, Folder, Made, read_labels
-from demo_cohort.objects import mr_objects
+from demo_cohort.mr import mr_objects
 from demo_cohort.sending import files_under, send_files, send_labels, summary
 from orthanc_client import Orthanc, OrthancError
 

@@ -56,15 +56,18 @@ WITH_T2 = (0, 4, 9)
 WITH_PRIOR = (0, 1)
 """Patients who were scanned before, when the tumour was smaller."""
 
+PRIOR_DAYS = 420
+"""How long before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """An invented patient."""
+    """An invented patient, born on a day given as DA."""
 
     number: int
     name: str
     sex: str
-    age: int
+    born: str
     diagnosis: str
 
 
@@ -105,9 +108,10 @@ def patients(count: int, seed: int) -> list[Patient]:
     for number in range(count):
         name, sex = NAMES[number % len(NAMES)]
         rounds = number // len(NAMES)
-        age = int(np.random.default_rng((seed, number)).integers(34, 76))
+        rng = np.random.default_rng((seed, number))
+        born = str(np.datetime64("1948-01-01") + int(rng.integers(0, 42 * 365))).replace("-", "")
         diagnosis = DIAGNOSES[number % len(DIAGNOSES)]
-        found.append(Patient(number, f"Demo^{name}{rounds + 1 if rounds else ''}", sex, age, diagnosis))
+        found.append(Patient(number, f"Demo^{name}{rounds + 1 if rounds else ''}", sex, born, diagnosis))
     return found
 
 
@@ -122,7 +126,6 @@ def _study(patient: Patient, seed: int, order: int) -> Study:
     """Scan a patient; in the prior (`order` 1) the tumour is smaller and lies in another scanner."""
     anatomy = np.random.default_rng((seed, patient.number, 1))
     lesion = _lesion(patient, anatomy, 0.78 if order else 1.0)
-    head = Head.of(anatomy, patient.age, lesion)
     visit = np.random.default_rng((seed, patient.number, 2, order))
     scanner = SCANNERS[(patient.number + order) % len(SCANNERS)]
     pose = Pose(
@@ -130,21 +133,25 @@ def _study(patient: Patient, seed: int, order: int) -> Study:
         tuple((visit.normal(size=3) * 2 + (0, 5, 0)).tolist()),
     )
     stack = _stack(patient, lesion, pose, visit)
+    first = int(np.random.default_rng((seed, patient.number, 3)).integers(0, 700))
+    date = str(np.datetime64("2023-01-09") + first - PRIOR_DAYS * order).replace("-", "")
+    age = (int(date) - int(patient.born)) // 10000
+    # brains of one patient differ by the tumour alone
+    head = Head.of(anatomy, 2024 - int(patient.born[:4]), lesion)
     sequences = ("T1C", "T2") if patient.number in WITH_T2 and not order else ("T1C",)
-    day = np.datetime64("2023-01-09") + int(visit.integers(0, 700)) - 420 * order
     time = f"{int(visit.integers(8, 18)):02d}{int(visit.integers(0, 60)):02d}00"
     series = Session(scanner, pose, stack).slices(head, sequences, visit)
-    return Study(patient, order, str(day).replace("-", ""), time, patient.age - order, scanner, stack, series)
+    return Study(patient, order, date, time, age, scanner, stack, series)
 
 
 def _stack(patient: Patient, lesion: Lesion | None, pose: Pose, visit: np.random.Generator) -> Stack:
     """Return slices through the lesion, as close as its size asks for."""
     centre = lesion.middle() if lesion else (0.0, 0.0, 12.0)
-    count = int(visit.integers(7, 10))
+    thickness, gap = float(visit.choice([4.0, 5.0])), float(visit.choice([0.5, 1.0]))
     if patient.diagnosis == "pituitary":
         thickness, gap = 3.0, 0.6
-    else:
-        thickness, gap = float(visit.choice([4.0, 5.0])), float(visit.choice([0.5, 1.0]))
+    height = 2.4 * lesion.radius if lesion else 50
+    count = max(7, min(9, round(height / (thickness + gap))))
     tilt = float(visit.choice([0.0, 0.09, -0.07]))
     fov = float(visit.choice([230.0, 240.0, 250.0]))
     return Stack(pose.to_patient(centre), tilt, count, fov, thickness, thickness + gap)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Field: TypeAlias = "NDArray[np.floating[Any]]"
 Vector: TypeAlias = tuple[float, float, float]
+Path: TypeAlias = tuple[tuple[Vector, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def sphere(p: Points, centre: Vector, radius: float) -> Field:
     return distance
 
 
-def tube(p: Points, path: tuple[tuple[Vector, float], ...]) -> Field:
+def tube(p: Points, path: Path) -> Field:
     """Return the signed distance to a tube along a polyline of (point, radius)."""
     distance = np.full_like(p.x, np.inf)
     for (a, start), (b, end) in pairwise(path):

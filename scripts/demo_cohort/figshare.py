@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 
 from demo_cohort.errors import DemoError
+from demo_cohort.files import capture, uid
 from demo_cohort.folder import Made
-from demo_cohort.objects import capture, uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +80,8 @@ def objects(chosen: list[Member]) -> Iterator[Made]:
         about = {
             "PatientID": f"FIGSHARE-{case.patient}",
             "PatientName": f"Figshare^{case.patient}",
+            "PatientIdentityRemoved": "YES",
+            "DeidentificationMethod": "By the authors of the dataset",
             "StudyInstanceUID": uid("figshare", case.patient),
             "SeriesInstanceUID": uid("figshare", case.patient, "series"),
             "StudyDescription": "Brain tumor dataset, figshare 1512427",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from demo_cohort.errors import DemoError
-from demo_cohort.objects import encoded
+from demo_cohort.files import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

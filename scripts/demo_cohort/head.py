@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from demo_cohort import brain, skull
+from demo_cohort import brain, coverings, skull
 from demo_cohort.canvas import Canvas
 from demo_cohort.fields import Points, Waves
 
@@ -80,14 +80,15 @@ class Head:
         skull.paint_skull(canvas, p, hollow, self.grain)
         skull.paint_sinuses(canvas, p, self.grain)
         skull.paint_orbits(canvas, p, outer)
-        brain.paint_coverings(canvas, hollow)
+        coverings.paint_dura(canvas, hollow)
         q = self.lesion.pushed(p, hollow) if self.lesion else p
         stem = brain.brainstem(q)
         surface = brain.cerebrum(q, hollow, stem)
         brain.paint_hindbrain(canvas, q, hollow, stem, self.folds)
         brain.paint_cerebrum(canvas, q, hollow, surface, self.folds)
-        brain.paint_membranes(canvas, q, hollow, surface)
-        brain.paint_vessels(canvas, q, hollow, self.folds)
+        coverings.paint_membranes(canvas, q, hollow, surface)
+        coverings.paint_vessels(canvas, q, hollow, self.folds)
+        coverings.paint_sella(canvas, q)
         canvas.modulate(1 + 0.02 * self.folds.vessels(q))
         if self.lesion:
             self.lesion.paint(canvas, p, hollow, surface)

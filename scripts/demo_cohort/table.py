@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from demo_cohort.errors import DemoError
+from demo_cohort.files import capture, uid
 from demo_cohort.folder import Made
-from demo_cohort.objects import capture, uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

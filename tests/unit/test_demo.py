@@ -150,6 +150,7 @@ def test_a_patient_has_an_earlier_study_with_a_smaller_tumour(slices: list[Datas
     assert now[0].PatientID == prior[0].PatientID
     assert now[0].PatientBirthDate == prior[0].PatientBirthDate
     assert now[0].StudyDate > prior[0].StudyDate
+    assert now[0].PatientAge > prior[0].PatientAge
     patient = cohort.patients(1, 1)[0]
     small, large = (cohort._lesion(patient, np.random.default_rng(1), growth) for growth in (0.78, 1.0))
     assert small is not None

@@ -1,24 +1,19 @@
-"""DICOM objects: a study of the demo cohort as MR Image Storage, a lone picture as Secondary Capture Image Storage."""
+"""A study of the demo cohort as MR Image Storage objects (PS3.3 A.4)."""
 
 from __future__ import annotations
 
-import io
-import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, SecondaryCaptureImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage
+
+from demo_cohort.files import new_file, put_pixels, put_window, uid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
     from demo_cohort.cohort import Study
-
-NAMESPACE = uuid.UUID("5e1f3e0c-6d0b-5b0a-9a41-7b1f2c7d8e90")
-"""Root of all UIDs below."""
 
 EDITION = "1"
 """Raise it whenever pictures change: a UID must never name two different pictures."""
@@ -36,23 +31,18 @@ DESCRIPTIONS = {"T1C": "T1 SE TRA +C", "T2": "T2 TSE TRA"}
 """SeriesDescription by sequence."""
 
 
-def uid(*names: object) -> UID:
-    """Return the UID of a thing with these names: under 2.25, from a UUID (PS3.5 B.2), the same every time."""
-    return UID(f"2.25.{uuid.uuid5(NAMESPACE, '/'.join(str(name) for name in names)).int}")
-
-
 def mr_objects(study: Study, seed: int) -> Iterator[tuple[str, Dataset]]:
     """Yield (relative file name, object) for each slice of each series, feet first."""
     names = (EDITION, seed, study.patient.number, study.order)
     for number, (sequence, pictures) in enumerate(study.series.items(), 1):
         for index, picture in enumerate(pictures):
-            one = _file(MRImageStorage, uid(*names, sequence, index))
+            one = new_file(MRImageStorage, uid(*names, sequence, index))
             one.update(_patient_and_study(study, uid(*names)))
             one.update(_series(study, sequence, number, uid(*names, sequence), uid(*names, "frame of reference")))
             one.update(_plane(study, index))
             one.update(_mr(study, sequence))
             put_pixels(one, picture, 12)
-            _put_window(one, pictures)
+            put_window(one, pictures)
             yield f"{patient_id(study)}/{study.date}/{number}-{sequence}/{index + 1:03d}.dcm", one
 
 
@@ -61,82 +51,11 @@ def patient_id(study: Study) -> str:
     return f"DEMO-{study.patient.number + 1:03d}"
 
 
-def capture(names: tuple[object, ...], picture: NDArray[np.generic], about: dict[str, object]) -> Dataset:
-    """Return a picture without known geometry as Secondary Capture (PS3.3 A.8.1).
-
-    Parameters
-    ----------
-    names
-        What the SOPInstanceUID is made of.
-    picture
-        (rows, columns) uint8, uint16 or int16, stored unchanged, or (rows, columns, 3) uint8 RGB.
-    about
-        Values by keyword that override the empty ones: PatientID, StudyInstanceUID, SeriesInstanceUID, …
-
-    """
-    one = _file(SecondaryCaptureImageStorage, uid(*names))
-    empty = (
-        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
-        "AccessionNumber", "ReferringPhysicianName", "SeriesNumber", "InstanceNumber", "PatientOrientation",
-    )  # fmt: skip
-    for keyword in empty:
-        setattr(one, keyword, None)
-    one.Modality = "MR"
-    one.ConversionType = "WSD"
-    one.PatientIdentityRemoved = "YES"
-    one.DeidentificationMethod = "By the publisher of the pictures"
-    one.ImageType = ["DERIVED", "SECONDARY"]
-    for keyword, value in about.items():
-        setattr(one, keyword, value)
-    put_pixels(one, picture, picture.dtype.itemsize * 8)
-    if picture.ndim == 2:
-        _put_window(one, [picture])
-    return one
-
-
-def put_pixels(one: Dataset, picture: NDArray[np.generic], bits: int) -> None:
-    """Set the Image Pixel module (PS3.3 C.7.6.3) to the very values of a picture, `bits` of which are used."""
-    if picture.dtype not in (np.uint8, np.uint16, np.int16):
-        raise TypeError(f"pixels of type {picture.dtype} cannot be stored")
-    one.Rows, one.Columns = picture.shape[:2]
-    one.SamplesPerPixel = 1 if picture.ndim == 2 else 3
-    one.PhotometricInterpretation = "MONOCHROME2" if picture.ndim == 2 else "RGB"
-    if picture.ndim == 3:
-        one.PlanarConfiguration = 0
-    one.BitsAllocated = picture.dtype.itemsize * 8
-    one.BitsStored, one.HighBit = bits, bits - 1
-    one.PixelRepresentation = int(picture.dtype == np.int16)
-    data = picture.astype(picture.dtype.newbyteorder("<"), copy=False).tobytes()
-    # values have even length (PS3.5 7.1.1)
-    one.add_new("PixelData", "OB" if one.BitsAllocated == 8 else "OW", data + b"\0" * (len(data) % 2))
-
-
-def encoded(one: Dataset) -> bytes:
-    """Return the object as a DICOM file, Explicit VR Little Endian."""
-    buffer = io.BytesIO()
-    one.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _file(sop_class: UID, sop_instance_uid: UID) -> FileDataset:
-    """Return an object with the SOP Common module and file meta information."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = sop_class
-    meta.MediaStorageSOPInstanceUID = sop_instance_uid
-    meta.ImplementationClassUID = uid("implementation")
-    meta.ImplementationVersionName = "CBMIR_DEMO"
-    one = FileDataset("", {}, preamble=b"\0" * 128, file_meta=meta)
-    one.SpecificCharacterSet = "ISO_IR 192"
-    one.SOPClassUID, one.SOPInstanceUID = sop_class, sop_instance_uid
-    return one
-
-
 def _patient_and_study(study: Study, study_instance_uid: UID) -> Dataset:
     """Return the Patient, General Study and Patient Study modules (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2)."""
     one = Dataset()
     one.PatientName, one.PatientID = study.patient.name, patient_id(study)
-    one.PatientBirthDate = f"{int(study.date[:4]) - study.age - 1}0701"
+    one.PatientBirthDate = study.patient.born
     one.PatientSex = study.patient.sex
     one.PatientAge = f"{study.age:03d}Y"
     one.PatientIdentityRemoved = "YES"
@@ -206,13 +125,6 @@ def _mr(study: Study, sequence: str) -> Dataset:
         one.ContrastBolusAgent = "Gadolinium (synthetic)"
         one.ContrastBolusRoute = "IV"
     return one
-
-
-def _put_window(one: Dataset, pictures: Sequence[NDArray[np.generic]]) -> None:
-    """Set the VOI LUT module (PS3.3 C.11.2) so that nearly all of the series is between black and white."""
-    low, high = np.percentile(np.stack(pictures), (1, 99.3))
-    one.WindowCenter = round((float(low) + float(high)) / 2)
-    one.WindowWidth = max(1, round(float(high) - float(low)))
 
 
 def _decimal(value: float) -> str:
