@@ -10,16 +10,21 @@ import subprocess
 import sysconfig
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from dicom_files import CANARY
+from catalogue_file import CatalogueFile
+from dicom_files import CANARY, mr_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[2]
 PLUGINS = Path("/usr/share/orthanc/plugins")
 ORTHANC = "/usr/sbin/Orthanc"
 START_SECONDS = 60
-INDEX_SECONDS = 120
+STOP_SECONDS = 60
+INDEX_SECONDS = 180
 
 
 def free_port() -> int:
@@ -29,16 +34,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 30) -> Any:
+    """Return what the condition returns as soon as that is true; fail when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+def _model() -> dict[str, str]:
+    """Return settings for the model folder named by CBMIR_TEST_MODEL, to try a model before it is shipped."""
+    folder = os.environ.get("CBMIR_TEST_MODEL")
+    return {"ModelDirectory": str(Path(folder).parent), "Model": Path(folder).name} if folder else {}
+
+
 class OrthancProcess:
     """Starts, stops and kills one Orthanc, and speaks to it."""
 
     def __init__(self, folder: Path, cbmir: dict[str, Any] | None = None, **configuration: Any) -> None:
-        """Write the configuration; `cbmir` is the plugin's section."""
+        """Prepare the configuration; `cbmir` is the plugin's section. Both may be changed before each start."""
         self.folder = folder
         self.http_port, self.dicom_port = free_port(), free_port()
         self.log = folder / "orthanc.log"
-        self.data = folder / "cbmir"
-        self.python_path = sysconfig.get_paths()["purelib"]
+        self.data = Path((cbmir or {}).get("DataDirectory", folder / "cbmir"))
+        self.environment = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "MALLOC_ARENA_MAX": "5"}
         self.process: subprocess.Popen[bytes] | None = None
         self.configuration: dict[str, Any] = {
             "Name": "test",
@@ -54,36 +75,54 @@ class OrthancProcess:
             "Plugins": [str(PLUGINS / name) for name in ("libOrthancPython.so", "libOrthancDicomWeb.so")],
             "PythonScript": str(REPOSITORY / "plugin" / "main.py"),
             "PythonVerbose": False,
-            "Cbmir": {"DataDirectory": str(self.data), "Threads": 1, **(cbmir or {})},
+            "Cbmir": {"DataDirectory": str(self.data), "Threads": 1, **_model(), **(cbmir or {})},
             **configuration,
         }
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=60)
+        self.http = self._client()
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=60)
 
     def start(self) -> OrthancProcess:
         """Start Orthanc and wait until the plugin runs, or says why not."""
+        self.launch()
+        wait_for(self._is_up, "Orthanc starts", seconds=START_SECONDS)
+        assert self.is_alive(), f"Orthanc did not start:\n{self.log_text()[-3000:]}"
+        return self
+
+    def launch(self) -> None:
+        """Start Orthanc and wait for nothing."""
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(self.configuration))
-        environment = {**os.environ, "PYTHONPATH": self.python_path, "MALLOC_ARENA_MAX": "5"}
+        environment = {**os.environ, **self.environment}
         environment.pop("VIRTUAL_ENV", None)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([ORTHANC, str(path)], stdout=log, stderr=log, env=environment)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                if self.status().get("state") != "starting":
-                    return self
-            except (httpx.HTTPError, ValueError):
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"Orthanc did not start:\n{self.log_text()[-3000:]}")
+
+    def _is_up(self) -> bool:
+        """Return whether there is nothing to wait for any more."""
+        try:
+            return not self.is_alive() or self.status().get("state") != "starting"
+        except (httpx.HTTPError, ValueError):
+            return False
+
+    def is_alive(self) -> bool:
+        """Return whether the process is there."""
+        return self.process is not None and self.process.poll() is None
 
     def stop(self) -> int:
         """Stop Orthanc as a service manager would; return its exit code."""
         assert self.process is not None
+        # Orthanc waits for connections that are kept alive
+        self.http.close()
+        self.http = self._client()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=30)
+        return self.wait_for_end()
+
+    def wait_for_end(self) -> int:
+        """Return the exit code of an Orthanc that ends by itself."""
+        assert self.process is not None
+        code = self.process.wait(timeout=STOP_SECONDS)
         self.process = None
         return code
 
@@ -94,17 +133,30 @@ class OrthancProcess:
         self.process.wait()
         self.process = None
 
+    def end(self) -> None:
+        """Leave no process behind, whatever happened."""
+        if self.process is not None:
+            self.kill()
+        self.http.close()
+
     def check(self) -> None:
         """Stop, and assert what must hold after every test."""
-        if self.process is not None:
-            assert self.process.poll() is None, f"Orthanc died:\n{self.log_text()[-3000:]}"
-            assert self.stop() == 0
+        try:
+            if self.process is not None:
+                assert self.is_alive(), f"Orthanc died:\n{self.log_text()[-3000:]}"
+                assert self.stop() == 0
+        finally:
+            self.end()
         assert "Traceback" not in self.log_text()
         assert CANARY not in self.log_text()
 
     def log_text(self) -> str:
         """Return all that Orthanc logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def errors(self) -> list[str]:
+        """Return the lines that Orthanc logged as errors."""
+        return [line for line in self.log_text().splitlines() if line.startswith("E")]
 
     # ---- speaking to it ----
 
@@ -119,6 +171,38 @@ class OrthancProcess:
         assert response.status_code == 200, response.text
         return str(response.json()["ID"])
 
+    def store_scu(self, *files: Path, options: tuple[str, ...] = ()) -> None:
+        """Store by C-STORE."""
+        subprocess.run(
+            ["storescu", "--no-halt", *options, "127.0.0.1", str(self.dicom_port), *map(str, files)],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+
+    def delete(self, uri: str) -> None:
+        """Delete a patient, study, series or instance."""
+        response = self.http.delete(uri)
+        assert response.status_code == 200, response.text
+
+    def instances(self) -> set[str]:
+        """Return the Orthanc ids of all instances."""
+        return set(self.http.get("/instances").json())
+
+    def clear(self) -> None:
+        """Delete all, and wait until the plugin has forgotten it."""
+        for patient in self.http.get("/patients").json():
+            self.delete(f"/patients/{patient}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the plugin has heard of everything that happened before, by an instance that comes and goes."""
+        sentinel = self.upload(mr_file("sentinel", StudyDate="19000101"))
+        catalogue = CatalogueFile(self.data)
+        wait_for(lambda: sentinel in catalogue.states(), "the plugin hears of an instance")
+        self.delete(f"/instances/{sentinel}")
+        wait_for(lambda: sentinel not in catalogue.states(), "the plugin hears of a deletion")
+
     def wait_until_indexed(self, instances: int | None = None) -> dict[str, Any]:
         """Wait until nothing is pending, and as many instances as Orthanc has (or as named) are accounted for."""
         deadline = time.monotonic() + INDEX_SECONDS
@@ -130,7 +214,7 @@ class OrthancProcess:
             if status.get("reconciled") and status["queued"] == 0 and known == expected:
                 return status
             time.sleep(0.05)
-        raise AssertionError(f"not indexed in time: {status}")
+        raise AssertionError(f"not indexed in time: {status}\n{self.log_text()[-2000:]}")
 
     def similar(self, instance: str, **parameters: Any) -> dict[str, Any]:
         """Return the answer for an instance; it must be 200."""

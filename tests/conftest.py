@@ -1,0 +1,59 @@
+"""Real Orthancs for the tests; whatever a test did, each must end well and have logged no traceback and no name."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from orthanc_process import OrthancProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def make_orthanc(tmp_path: Path) -> Iterator[Callable[..., OrthancProcess]]:
+    """Return a function that configures an Orthanc (not yet started); all are checked at the end."""
+    with _several(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def orthanc(make_orthanc: Callable[..., OrthancProcess]) -> OrthancProcess:
+    """Return a running Orthanc with the plugin as shipped."""
+    return make_orthanc().start()
+
+
+@pytest.fixture(scope="module")
+def make_shared_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., OrthancProcess]]:
+    """Return the same for an Orthanc that the tests of a module share: starting and stopping one costs seconds."""
+    with _several(tmp_path_factory.mktemp("shared")) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def _several(folder: Path) -> Iterator[Callable[..., OrthancProcess]]:
+    made: list[OrthancProcess] = []
+
+    def make(cbmir: dict[str, Any] | None = None, *, name: str = "orthanc", **configuration: Any) -> OrthancProcess:
+        own = folder / f"{name}{len(made)}"
+        own.mkdir()
+        made.append(OrthancProcess(own, cbmir, **configuration))
+        return made[-1]
+
+    try:
+        yield make
+    except BaseException:
+        for orthanc in made:
+            orthanc.end()
+        raise
+    problems = []
+    for orthanc in made:
+        try:
+            orthanc.check()
+        except AssertionError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
