@@ -7,10 +7,12 @@ import { cbmirClient, type CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
 import type { Managers } from './ohif';
 import { DEFAULTS, recall, remember, type Options } from './options';
+import { formatSimilarity } from './format';
 import { rootOf } from './orthanc';
 import { Searcher } from './search';
 import { holds, NOTHING_SEARCHED, rowOf, sliceKey, type State } from './state';
 import { Store } from './store';
+import { text } from './text';
 import { Comparison, SliceGone } from './viewer/comparison';
 import { currentImage } from './viewer/currentImage';
 
@@ -29,8 +31,7 @@ export class SimilarCasesService {
     client: CbmirClient,
   ) {
     this.searcher = new Searcher(this.store, client);
-    this.comparison = new Comparison(managers);
-    this.comparison.setLinked(this.store.get().options.linkedScrolling);
+    this.comparison = new Comparison(managers, this.store.get().options.linkedScrolling);
   }
 
   readonly getState = () => this.store.get();
@@ -82,7 +83,7 @@ export class SimilarCasesService {
     const key = sliceKey(slice);
     this.store.set({ opened: key, notice: null });
     try {
-      await this.comparison.open(query, slice);
+      await this.comparison.open(query, slice, captions(this.store.get(), slice));
       this.layoutChanged();
     } catch (error) {
       if (!(error instanceof SliceGone)) throw error;
@@ -122,4 +123,11 @@ export class SimilarCasesService {
     this.comparison.forget();
     this.store.set({ ...NOTHING_SEARCHED, comparing: false });
   }
+}
+
+function captions({ search }: State, slice: SliceAnswer): [string, string] {
+  const cases = search.phase === 'found' ? search.answer.cases : [];
+  const similarity = formatSimilarity(slice.similarity);
+  const one = cases.find((one) => holds(one, sliceKey(slice)));
+  return [text.captionQuery, one ? text.captionHit(one.rank, similarity) : text.captionPrior(similarity)];
 }

@@ -26,23 +26,31 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
   return {
     async similar({ SOPInstanceUID, ...parameters }, signal) {
       const url = new URL(`cbmir/similar/${encodeURIComponent(SOPInstanceUID)}`, root);
-      for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, String(value));
+      url.search = queryString(parameters);
       return parse(parseSimilar, await getJson(url, signal, timeout));
     },
     async status(signal) {
-      return parse(parseStatus, await getJson(new URL('cbmir/status', root), signal, timeout));
+      // A plugin that is switched off says so with status 503.
+      return parse(parseStatus, await getJson(new URL('cbmir/status', root), signal, timeout, [200, 503]));
     },
   };
 }
 
-async function getJson(url: URL, signal: AbortSignal, timeout: number): Promise<unknown> {
+/** Not by URLSearchParams, whose "+" for a space Orthanc does not undo. */
+function queryString(parameters: Record<string, string | number>): string {
+  return Object.entries(parameters)
+    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .join('&');
+}
+
+async function getJson(url: URL, signal: AbortSignal, timeout: number, accepted = [200]): Promise<unknown> {
   const controller = new AbortController();
   const abort = () => controller.abort(signal.reason);
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort);
   const timer = setTimeout(() => controller.abort(new Failure('timeout')), timeout);
   try {
-    return await readJson(url, controller.signal);
+    return await readJson(url, controller.signal, accepted);
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
     throw error instanceof Failure ? error : new Failure('unreachable');
@@ -52,9 +60,9 @@ async function getJson(url: URL, signal: AbortSignal, timeout: number): Promise<
   }
 }
 
-async function readJson(url: URL, signal: AbortSignal): Promise<unknown> {
+async function readJson(url: URL, signal: AbortSignal, accepted: number[]): Promise<unknown> {
   const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
-  if (!response.ok) throw await failureOf(response);
+  if (!accepted.includes(response.status)) throw await failureOf(response);
   const body = await response.text();
   return parse(JSON.parse, body);
 }

@@ -11,11 +11,19 @@ import { createRoot, type Root } from 'react-dom/client';
 const host = (globalThis as { react?: { createElement?: typeof createElement } }).react;
 const createHostElement = host?.createElement ?? createElement;
 
+/** Keys that work the panel's own controls; the viewer's hotkeys would take them away from there. */
+const OWN_KEYS = ['Enter', ' ', 'Backspace', 'ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'];
+
+function keepOwnKeys(event: KeyboardEvent): void {
+  if (OWN_KEYS.includes(event.key)) event.stopPropagation();
+}
+
 export function island(content: () => ReactNode): () => ReactElement {
   let root: Root | null = null;
   const mount = (element: HTMLDivElement | null) => {
     const old = root;
     root = element && createRoot(element);
+    element?.addEventListener('keydown', keepOwnKeys);
     root?.render(content());
     // Not at once: the host is in the middle of its own rendering, where React forbids to unmount another root.
     if (old) setTimeout(() => old.unmount(), 0);

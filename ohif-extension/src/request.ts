@@ -3,8 +3,8 @@ import type { SimilarRequest } from './cbmirClient';
 import { dateRange, type Options } from './options';
 import type { CurrentImage } from './viewer/currentImage';
 
-/** Any label at all, in DICOM's wildcard matching. */
-const ANY = '*';
+/** At least one letter, in DICOM's wildcard matching: a lone `*` would match cases without a label too. */
+const ANY = '?*';
 
 /** Enough to find the patient's other studies, one card each. */
 const PRIORS = 10;

@@ -56,7 +56,11 @@ const english = {
   previous: 'Previous case ( , )',
   next: 'Next case ( . )',
   linked: 'Linked scrolling',
-  back: 'Back to layout',
+  back: 'Back',
+  backTitle: 'Back to the layout before',
+  captionQuery: 'Query',
+  captionHit: (rank: number, similarity: string) => `Similar case ${rank}, similarity ${similarity}`,
+  captionPrior: (similarity: string) => `Same patient, similarity ${similarity}`,
 
   retry: 'Try again',
   dismiss: 'Dismiss',

@@ -12,9 +12,7 @@ export function CaseList({ cases, opened }: { cases: CaseAnswer[]; opened: strin
     const cards = [...(list.current?.querySelectorAll<HTMLButtonElement>('.cbmir-card-main') ?? [])];
     const at = cards.indexOf(event.target as HTMLButtonElement);
     if (!by || at < 0) return;
-    // The viewer would change the active viewport or the slice.
-    event.preventDefault();
-    event.stopPropagation();
+    event.preventDefault(); // the list would scroll as well
     cards[at + by]?.focus();
   };
   return (

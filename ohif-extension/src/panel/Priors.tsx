@@ -1,8 +1,9 @@
 import type { CaseAnswer } from '../answer';
-import { formatDate, formatSimilarity } from '../format';
+import { formatDate, line } from '../format';
 import { holds, type State } from '../state';
 import { text } from '../text';
 import { useService } from '../useSimilarCases';
+import { SimilarityBar } from './SimilarityBar';
 import { Thumbnail } from './Thumbnail';
 
 /** The patient's own other studies: a row of its own, as they answer another question than similar patients do. */
@@ -29,21 +30,22 @@ function Prior({ one, isOpen }: { one: CaseAnswer; isOpen: boolean }) {
   const service = useService();
   const [best] = one.slices;
   if (!best) return null;
-  const similarity = formatSimilarity(one.similarity);
-  const date = one.StudyDate ? formatDate(one.StudyDate) : one.SeriesDescription;
   return (
     <li>
       <button
         type="button"
-        className="cbmir-slice"
+        className="cbmir-slice cbmir-prior"
         data-cy="cbmir-prior"
         aria-current={isOpen}
-        title={one.SeriesDescription ?? undefined}
+        title={line(one.StudyDescription, one.SeriesDescription)}
         onClick={() => void service.open(best)}
       >
         <Thumbnail url={best.thumbnailUrl} />
-        {date && <span className="cbmir-line">{date}</span>}
-        <span className="cbmir-muted">{similarity}</span>
+        <span className="cbmir-facts">
+          {one.StudyDate && <span>{formatDate(one.StudyDate)}</span>}
+          {one.SeriesDescription && <span className="cbmir-line cbmir-muted">{one.SeriesDescription}</span>}
+          <SimilarityBar value={one.similarity} />
+        </span>
       </button>
     </li>
   );

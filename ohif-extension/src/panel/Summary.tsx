@@ -45,6 +45,7 @@ function CompareControls({ state }: { state: State }) {
         type="button"
         className="cbmir-button cbmir-back"
         data-cy="cbmir-back"
+        title={text.backTitle}
         onClick={() => void service.closeComparison()}
       >
         <Icon name="back" />

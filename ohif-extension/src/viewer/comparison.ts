@@ -1,6 +1,7 @@
 /** Query on the left, a similar slice on the right, and back to the layout before. */
 import type { SliceAnswer } from '../answer';
 import type { DisplaySet, GridViewport, Managers } from '../ohif';
+import { setCaption } from './caption';
 import type { CurrentImage } from './currentImage';
 import { jump } from './jump';
 import { restoreLayout, saveLayout, type SavedLayout } from './layout';
@@ -17,20 +18,25 @@ export class SliceGone extends Error {}
 
 export class Comparison {
   private before: SavedLayout | null = null;
-  private linked = true;
   private unlink: () => void = () => undefined;
   /** The newest call of open or close; an older one that wakes up later must not touch the screen. */
   private turn = 0;
 
-  constructor(private readonly managers: Managers) {}
+  constructor(
+    private readonly managers: Managers,
+    private linked: boolean,
+  ) {}
 
   /** Whether the hit's viewport is on screen. */
   get isOpen(): boolean {
     return this.grid.getState().viewports.has(RIGHT);
   }
 
-  /** @throws SliceGone */
-  async open(query: CurrentImage, slice: SliceAnswer): Promise<void> {
+  /**
+   * @param captions  what to write into the left and the right viewport
+   * @throws SliceGone
+   */
+  async open(query: CurrentImage, slice: SliceAnswer, captions: readonly [string, string]): Promise<void> {
     const turn = ++this.turn;
     const displaySet = await this.load(slice);
     if (turn !== this.turn) return;
@@ -42,7 +48,10 @@ export class Comparison {
     ];
     await this.show(left, right);
     await Promise.all(shown);
-    if (turn === this.turn) this.relink();
+    if (turn !== this.turn) return;
+    setCaption(this.managers, LEFT, captions[0]);
+    setCaption(this.managers, RIGHT, captions[1]);
+    this.relink();
   }
 
   async close(): Promise<void> {
