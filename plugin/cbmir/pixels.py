@@ -22,6 +22,10 @@ WINDOW_PERCENTILES = (0.5, 99.5)
 HISTOGRAM_BINS = 4096
 """Resolution of the percentile search; 12 bits, as most scanners store."""
 
+LARGEST_VALUE = 1e30
+SMALLEST_RANGE = 1e-30
+"""Beyond these the arithmetic in float32 would overflow; no scanner comes near."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -61,7 +65,7 @@ def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
     UnsupportedSlice
         The slice holds one grey only.
     UnreadableSlice
-        Values are not finite after the modality LUT.
+        Values are not finite, or absurdly large, after the modality LUT.
 
     """
     grey, spacing = _upright(_windowed(image), image)
@@ -76,8 +80,10 @@ def _windowed(image: Slice) -> NDArray[np.float32]:
         stored = stored.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     if image.slope == 0 or not np.isfinite((image.slope, image.intercept)).all():
         raise UnreadableSlice("RescaleSlope is 0 or not finite")
-    values = stored.astype(np.float32) * np.float32(image.slope) + np.float32(image.intercept)
-    if not np.isfinite(values).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored.astype(np.float32) * np.float32(image.slope) + np.float32(image.intercept)
+    if not (np.abs(values) < LARGEST_VALUE).all():
+        # NaN compares false, so it is caught as well
         raise UnreadableSlice("pixel values are not finite")
     data = np.ones(values.shape, bool)
     if image.padding is not None:
@@ -97,9 +103,9 @@ def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
     if values.size == 0:
         return 0.0, 0.0
     low, high = float(values.min()), float(values.max())
-    scale = (HISTOGRAM_BINS - 1) / (high - low) if high > low else 0.0
-    if scale == 0 or not np.isfinite(scale):
+    if high - low < SMALLEST_RANGE:
         return low, low
+    scale = (HISTOGRAM_BINS - 1) / (high - low)
     bins = ((values - low) * scale).astype(np.int32)
     cumulated = np.cumsum(np.bincount(bins.ravel(), minlength=HISTOGRAM_BINS))
     first, last = np.searchsorted(cumulated, np.array(WINDOW_PERCENTILES) / 100 * values.size)
@@ -147,7 +153,7 @@ def _letterboxed(grey: NDArray[np.float32], spacing: tuple[float, float], size: 
     return square
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _resampling(old: int, new: int) -> NDArray[np.float32]:
     """Return the (new, old) matrix of linear interpolation with antialiasing: rows sum to 1."""
     step = old / new

@@ -1,0 +1,148 @@
+"""A double of the `orthanc` module that holds instances in memory, and raises on whatever it does not know."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from dicom_files import to_bytes
+from pydicom import dcmread
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+INEXISTENT_ITEM = 7
+UNKNOWN_RESOURCE = 17
+DATABASE_ERROR = 11
+
+
+class OrthancException(Exception):
+    """What every call of Orthanc raises, with its number first."""
+
+
+class OrthancDouble:
+    """Answers like Orthanc for the few calls that the plugin makes; any other is an error of the test.
+
+    Attributes
+    ----------
+    files
+        Orthanc id → file.
+    failing
+        URI or Orthanc id → how many more calls for it fail.
+    calls
+        Every URI asked for.
+    metrics, logged
+        What the plugin published and said.
+
+    """
+
+    OrthancException = OrthancException
+    MetricsType = SimpleNamespace(DEFAULT=0)
+    ChangeType = SimpleNamespace(DELETED=1, ORTHANC_STARTED=2, ORTHANC_STOPPED=3, UPDATED_METADATA=4, NEW_INSTANCE=5)
+    ResourceType = SimpleNamespace(PATIENT=0, STUDY=1, SERIES=2, INSTANCE=3)
+
+    def __init__(self) -> None:
+        """Make an empty archive."""
+        self.files: dict[str, bytes] = {}
+        self.failing: dict[str, int] = {}
+        self.metadata: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.metrics: dict[str, float] = {}
+        self._above: dict[str, tuple[str, str, str]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what is not stubbed."""
+        raise AssertionError(f"the test stubs no orthanc.{name}")
+
+    # ---- what the tests do ----
+
+    def store(self, dataset: Dataset | bytes) -> str:
+        """Keep a file; return its Orthanc id."""
+        file = dataset if isinstance(dataset, bytes) else to_bytes(dataset)
+        found = dcmread(io.BytesIO(file), force=True, stop_before_pixels=True)
+        uids = [str(found.get(f"{level}InstanceUID", "")) for level in ("Study", "Series", "SOP")]
+        patient = str(found.get("PatientID", ""))
+        keys = [patient, *uids]
+        patient_id, study, series, instance = (orthanc_id(*keys[: length + 1]) for length in range(4))
+        self.files[instance] = file
+        self._above[instance] = series, study, patient_id
+        self._tags[study] = {"PatientName": str(found.get("PatientName", "")), "PatientID": patient}
+        return instance
+
+    def delete(self, orthanc_id: str) -> None:
+        """Remove a file."""
+        del self.files[orthanc_id]
+
+    def above(self, orthanc_id: str) -> tuple[str, str, str]:
+        """Return series, study and patient of an instance."""
+        return self._above[orthanc_id]
+
+    def say(self, orthanc_id: str, labels: Any) -> None:
+        """Attach labels to a study or series as the plugin reads them."""
+        self.metadata[orthanc_id] = labels if isinstance(labels, str) else json.dumps(labels)
+
+    # ---- what the plugin calls ----
+
+    def RestApiGet(self, uri: str) -> bytes:  # noqa: N802
+        self.calls.append(uri)
+        self._perhaps_fail(uri)
+        parts = urlsplit(uri)
+        level, _, rest = parts.path.strip("/").partition("/")
+        name, _, inner = rest.partition("/")
+        if inner.startswith("metadata/"):
+            return self._known(self.metadata, name).encode()
+        if level == "instances" and not name:
+            page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
+            return json.dumps(list(self.files)[page["since"] : page["since"] + page["limit"]]).encode()
+        return json.dumps(self._resource(level, name)).encode()
+
+    def GetDicomForInstance(self, orthanc_id: str) -> bytes:  # noqa: N802
+        self.calls.append(f"file of {orthanc_id}")
+        self._perhaps_fail(orthanc_id)
+        return self._known(self.files, orthanc_id)
+
+    def LookupInstance(self, sop_instance_uid: str) -> str | None:  # noqa: N802
+        for orthanc_id, file in self.files.items():
+            if dcmread(io.BytesIO(file), force=True, stop_before_pixels=True).get("SOPInstanceUID") == sop_instance_uid:
+                return orthanc_id
+        return None
+
+    def SetMetricsValue(self, name: str, value: float, kind: int) -> None:  # noqa: N802
+        assert kind == self.MetricsType.DEFAULT
+        self.metrics[name] = value
+
+    def _perhaps_fail(self, what: str) -> None:
+        if self.failing.get(what, 0) > 0:
+            self.failing[what] -= 1
+            raise OrthancException(DATABASE_ERROR, "Error with the database engine")
+
+    def _known(self, found: dict[str, Any], name: str) -> Any:
+        if name not in found:
+            raise OrthancException(UNKNOWN_RESOURCE, "Unknown resource")
+        return found[name]
+
+    def _resource(self, level: str, name: str) -> dict[str, Any]:
+        if level == "instances":
+            size = len(self._known(self.files, name))
+            return {"ParentSeries": self._above[name][0], "FileSize": size}
+        above = [self._above[instance] for instance in self.files]
+        if level == "series":
+            studies = {series: study for series, study, _ in above}
+            return {"ParentStudy": self._known(studies, name)}
+        if level == "studies":
+            patients = {study: patient for _, study, patient in above}
+            return {"ParentPatient": self._known(patients, name), "PatientMainDicomTags": self._tags[name]}
+        if level == "patients":
+            return {"ID": self._known({patient: patient for _, _, patient in above}, name)}
+        raise AssertionError(f"the test stubs no {level}/{name}")
+
+
+def orthanc_id(*keys: str) -> str:
+    """Return the id that Orthanc gives what has these DICOM identifiers: five groups of their SHA-1."""
+    digest = hashlib.sha1("|".join(keys).encode(), usedforsecurity=False).hexdigest()
+    return "-".join(digest[start : start + 8] for start in range(0, 40, 8))

@@ -1,0 +1,147 @@
+"""Parts of the library, put together for the tests with a network of a few numbers instead of the real one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from orthanc_double import OrthancDouble, orthanc_id
+
+from cbmir.api import Api, Services, State
+from cbmir.archive import Archive
+from cbmir.catalogue import Catalogue
+from cbmir.embedding import Embedder
+from cbmir.index import SliceIndex
+from cbmir.indexer import Inbox, Indexer, Progress
+from cbmir.pipeline import Pipeline
+from cbmir.reader import Reader
+from cbmir.records import Embedded, Series
+from cbmir.search import Search
+from cbmir.settings import Settings
+from cbmir.web import Request, Response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cbmir.embedding import Session
+
+SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
+
+
+def tiny_session(batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+    """Project squares to a few numbers: alike squares lie close together."""
+    matrix = np.random.default_rng(0).standard_normal((SIZE * SIZE, DIM)).astype(np.float32)
+    return units(batch.reshape(len(batch), -1) @ matrix)
+
+
+def units(vectors: Any) -> NDArray[np.float32]:
+    """Return the rows, scaled to unit length."""
+    rows: NDArray[np.float32] = np.asarray(vectors, np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def tiny_embedder(session: Session = tiny_session, model: str = MODEL) -> Embedder:
+    """Return an embedder that needs no model file."""
+    return Embedder(model, model.split("-", maxsplit=1)[0], SIZE, DIM, ("glioma",), {}, session)
+
+
+def series(patient: str = "P1", study: int = 1, number: int = 1, **facts: str) -> Series:
+    """Return a series; facts default to those of a plain MR."""
+    keys = [patient, f"1.{study}", f"1.{study}.{number}"]
+    patient_id, study_id, series_id = (orthanc_id(*keys[: length + 1]) for length in range(3))
+    return Series(series_id, study_id, patient_id, patient_id, keys[1], keys[2], {"Modality": "MR", **facts})
+
+
+def embedded(
+    name: str, belongs_to: Series | None = None, *, vectors: Any = None, note: str | None = None, sop: str | None = None
+) -> Embedded:
+    """Return an instance as it comes from the network; `vectors` is one row a frame."""
+    rows = units(np.eye(1, DIM) if vectors is None else np.atleast_2d(vectors))
+    frames = dict(enumerate(rows, start=1))
+    return Embedded(name, sop or f"1.9.{name}", belongs_to or series(), len(rows), frames, note)
+
+
+class Workplace:
+    """All parts of the plugin over a double of Orthanc, without a thread: `turn` does one turn of the worker."""
+
+    def __init__(self, directory: Path, *, embedder: Embedder | None = None, **settings: Any) -> None:
+        """Put the parts together, running as after a start."""
+        self.orthanc = OrthancDouble()
+        self.directory = directory
+        self.settings = Settings(batch_size=4, viewer_directory=str(directory / "viewer"), **settings)
+        self.embedder = embedder or tiny_embedder()
+        self.log: list[str] = []
+        archive = Archive(self.orthanc)
+        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.index = SliceIndex(directory, dim=DIM, model=self.embedder.model_id)
+        reader = Reader(archive, self.settings)
+        self.inbox, self.progress = Inbox(), Progress()
+        self.search = Search(self.catalogue, self.index, self.embedder.model_id)
+        self.indexer = Indexer(
+            archive,
+            self.catalogue,
+            self.index,
+            Pipeline(reader, self.embedder, self.settings.batch_size),
+            model=self.embedder.model_id,
+            settings=self.settings,
+            inbox=self.inbox,
+            progress=self.progress,
+            log=self.log.append,
+        )
+        self.services = Services(
+            archive,
+            self.catalogue,
+            self.embedder,
+            self.index,
+            reader,
+            self.search,
+            self.settings,
+            self.inbox,
+            self.progress,
+        )
+        self.state = State("running", None, self.services)
+        self.api = Api(self.state, self.settings.max_parallel_queries, self.log.append)
+
+    def store(self, *datasets: Any) -> list[str]:
+        """Store in Orthanc, which reports each."""
+        stored = [self.orthanc.store(dataset) for dataset in datasets]
+        for name in stored:
+            self.inbox.put("stored", name)
+        return stored
+
+    def turn(self) -> bool:
+        """Absorb what was reported and index some of what is pending. Return whether anything was."""
+        self.indexer._absorb(0)
+        if self.inbox.overflowed.is_set():
+            self.indexer._reconcile()
+        return self.indexer._index_next()
+
+    def work(self) -> None:
+        """Work until nothing is left to do now."""
+        while self.turn():
+            logging.getLogger(__name__).debug("one more turn")
+
+    def get(self, path: str, /, **query: str) -> Response:
+        """Return the answer to GET /cbmir/<path>."""
+        return self.api(Request("GET", path, query))
+
+    def state_of(self, name: str) -> str | None:
+        """Return the state of an instance in the catalogue, or None where it is unknown."""
+        entry = self.catalogue.entry(name)
+        return entry.state if entry else None
+
+    def labels(self) -> set[int]:
+        """Return the labels that the index can find."""
+        found, _ = self.index.search(np.full(DIM, 0.25, np.float32), 1_000_000)
+        return set(found.tolist())
+
+    def agree(self) -> None:
+        """Assert that catalogue and index hold the same slices."""
+        assert self.labels() == set(self.catalogue.live_labels(self.embedder.model_id).tolist())
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self.catalogue.close()
