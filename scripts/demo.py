@@ -1,22 +1,22 @@
-#!/usr/bin/env python3
-"""Make DICOM files to try the plugin with, and send them to an Orthanc.
+r"""Make DICOM files to try the plugin with, and send them to an Orthanc.
 
 Invented patients, computed: no picture of a real patient is needed, and each run writes the same bytes.
 
-    scripts/demo.py --out demo
-    scripts/demo.py --out demo --send http://localhost:8042 --user NAME:PASSWORD
+    .venv/bin/python scripts/demo.py --out demo
+    .venv/bin/python scripts/demo.py --out demo --send http://localhost:8042 --user NAME:PASSWORD
 
 Your own files (whatever is not DICOM is skipped; a labels.csv in the folder sets diagnoses):
 
-    scripts/demo.py --dicom FOLDER --send http://localhost:8042
+    .venv/bin/python scripts/demo.py --dicom FOLDER --send http://localhost:8042
 
 Real pictures: the brain tumour dataset of J. Cheng (figshare article 1512427, CC BY 4.0), as zip, folder or URL:
 
-    scripts/demo.py --figshare https://figshare.com/ndownloader/articles/1512427/versions/5 --out figshare --limit 300
+    .venv/bin/python scripts/demo.py --out figshare --limit 300 \
+        --figshare https://figshare.com/ndownloader/articles/1512427/versions/5
 
 Any table of pictures, with the columns file and label, and one that names the patient:
 
-    scripts/demo.py --table pictures/index.csv --group patient --out pictures-dicom
+    .venv/bin/python scripts/demo.py --table pictures/index.csv --group patient --out pictures-dicom
 
 Each --out folder gets a labels.csv (StudyInstanceUID,label,provenance).
 """

@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 LABELS_METADATA = 3872
 """User-defined metadata of a study that holds its diagnoses, named "CbmirLabels" in orthanc.json."""
+
+POLL_S = 0.2
+"""Pause between two looks, in seconds."""
 
 REFUSED = (400, 415)
 """What Orthanc answers to a file that it cannot read as DICOM."""
@@ -101,9 +105,32 @@ class Orthanc:
             except UnreachableError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+                time.sleep(POLL_S)
             else:
                 return system
+
+    def wait_until(self, path: str, ready: Callable[[Any], bool], seconds: float = 60) -> Any:
+        """Return the JSON under a path as soon as `ready` says it is as wished.
+
+        Raises
+        ------
+        OrthancError
+            It is not so within `seconds`; the last error, where the path never answered.
+
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            failure = OrthancError(f"{self.url}{path} is not ready after {seconds:.0f} s")
+            try:
+                found = self.get(path)
+            except OrthancError as error:
+                failure = error
+            else:
+                if ready(found):
+                    return found
+            if time.monotonic() > deadline:
+                raise failure
+            time.sleep(POLL_S)
 
     def upload(self, data: bytes) -> Stored:
         """Store one DICOM file and return its ids.

@@ -153,7 +153,7 @@ def _stack(patient: Patient, lesion: Lesion | None, pose: Pose, visit: np.random
     height = 2.4 * lesion.radius if lesion else 50
     count = max(7, min(9, round(height / (thickness + gap))))
     tilt = float(visit.choice([0.0, 0.09, -0.07]))
-    fov = float(visit.choice([230.0, 240.0, 250.0]))
+    fov = float(visit.choice([225.0, 235.0, 245.0]))
     return Stack(pose.to_patient(centre), tilt, count, fov, thickness, thickness + gap)
 
 

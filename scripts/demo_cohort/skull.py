@@ -101,10 +101,10 @@ def paint_sinuses(canvas: Canvas, p: Points, texture: Waves) -> None:
     m = p.mirrored()
     nose = ellipsoid(m, (0, -64, -48), (13, 30, 31))
     sphenoid = ellipsoid(m, (6, -24, -42), (11, 13, 10))
-    frontal = ellipsoid(m, (9, -86, -9), (9, 3.6, 9))
+    frontal = ellipsoid(m, (6, -85, -10), (9, 3.2, 8))
     maxillary = ellipsoid(m, (31, -60, -66), (15, 18, 18))
     cells = np.abs(texture(m))
-    for sinus, walls in ((nose, 0.28), (sphenoid, 0.05), (frontal, 0.1), (maxillary, 0.0)):
+    for sinus, walls in ((nose, 0.28), (sphenoid, 0.05), (frontal, 0.0), (maxillary, 0.0)):
         canvas.paint(inside(sinus - 1.6), "bone")
         canvas.paint(inside(sinus - 0.2), "mucosa")
         canvas.paint(inside(sinus + 1.0) * inside(walls - cells, 0.1), "air")
