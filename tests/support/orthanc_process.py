@@ -171,11 +171,11 @@ class OrthancProcess:
         assert response.status_code == 200, response.text
         return str(response.json()["ID"])
 
-    def store_scu(self, *files: Path, options: tuple[str, ...] = ()) -> None:
-        """Store by C-STORE."""
+    def store_scu(self, *files: Path, options: tuple[str, ...] = (), check: bool = True) -> None:
+        """Store by C-STORE; unless told otherwise, every file must be taken."""
         subprocess.run(
             ["storescu", "--no-halt", *options, "127.0.0.1", str(self.dicom_port), *map(str, files)],
-            check=True,
+            check=check,
             capture_output=True,
             timeout=300,
         )
