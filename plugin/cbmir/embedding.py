@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cbmir.errors import ModelError
+from cbmir.errors import ModelError, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,10 +23,10 @@ NORM_TOLERANCE = 1e-3
 
 
 class Session(Protocol):
-    """A loaded network: (n, 1, size, size) float32 → (n, dim) float32."""
+    """A loaded network."""
 
-    def __call__(self, batch: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Return one embedding per square."""
+    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
+        """Return the outputs of these names for a batch of inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Embedder:
     labels: tuple[str, ...]
     card: dict[str, object]
     session: Session
+    head: Session | None
 
     def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return one embedding per square: (n, 1, size, size) float32 in 0..1 → (n, dim) float32, rows of unit length.
@@ -62,11 +64,27 @@ class Embedder:
             A row is not finite or not of unit length.
 
         """
-        vectors = self.session(np.ascontiguousarray(batch, np.float32))
+        (vectors,) = self.session(np.ascontiguousarray(batch, np.float32), ["embedding"])
         if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM_TOLERANCE):
             # NaN compares false, so it is caught as well
             raise ModelError("the network answered a vector that is not of unit length")
         return vectors
+
+    def cells(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what each place of one square gives to its embedding: (1, size, size) → (dim, h, w), whose sum it is.
+
+        Raises
+        ------
+        Unavailable
+            The model was exported without this.
+
+        """
+        if self.head is None:
+            raise Unavailable("the model cannot say which places of a picture its embedding comes from")
+        (features,) = self.session(np.ascontiguousarray(square[np.newaxis], np.float32), ["features"])
+        (cells,) = self.head(features, ["cells"])
+        first: NDArray[np.float32] = cells[0]
+        return first
 
 
 def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedder:
@@ -80,24 +98,31 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
     """
     try:
         card = json.loads((directory / "card.json").read_text(encoding="utf-8"))
-        network = directory / card["file"]
         name, sha256, size, dim = str(card["name"]), str(card["sha256"]), int(card["size"]), int(card["dim"])
         labels = tuple(map(str, card["labels"]))
-        digest = hashlib.sha256(network.read_bytes()).hexdigest()
+        network = _checked(directory / card["file"], sha256)
+        head = _checked(directory / card["cells"]["file"], card["cells"]["sha256"]) if "cells" in card else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no usable model in {directory}: {type(error).__name__}: {error}") from error
-    if digest != sha256:
-        raise ModelError(
-            f"{network} is not the file its card describes: its SHA-256 is {digest[:12]}…, not {sha256[:12]}…"
-        )
     try:
         session = _SESSIONS[runtime](network, threads)
+        head_session = _onnx_session(head, threads) if head else None
     except Exception as error:  # whatever a runtime raises for a file it cannot use
         raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
-    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session)
+    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session, head_session)
     if embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape != (1, dim):
         raise ModelError(f"{network} does not answer vectors of length {dim}")
     return embedder
+
+
+def _checked(file: Path, sha256: str) -> Path:
+    """Return the file if it is the one that the card describes."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != sha256:
+        raise ModelError(
+            f"{file} is not the file its card describes: its SHA-256 is {digest[:12]}…, not {sha256[:12]}…"
+        )
+    return file
 
 
 def _onnx_session(network: Path, threads: int) -> Session:
@@ -113,9 +138,10 @@ def _onnx_session(network: Path, threads: int) -> Session:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
 
-    def run(batch: NDArray[np.float32], /) -> NDArray[np.float32]:
-        (vectors,) = session.run(["embedding"], {"image": batch})
-        return np.asarray(vectors, np.float32)
+    source = session.get_inputs()[0].name
+
+    def run(batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
+        return [np.asarray(output, np.float32) for output in session.run(list(outputs), {source: batch})]
 
     return run
 

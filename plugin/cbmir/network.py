@@ -14,7 +14,7 @@ from torchvision.models import googlenet
 from cbmir.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -107,7 +107,8 @@ class GeM(nn.Module):
         features = features.float().clamp(min=EPSILON)
         p = functional.relu(self.p - 1) + 1
         weight = torch.ones_like(features[:, :1]) if weight is None else weight
-        return pooled * (features / pooled).pow(p) * weight / weight.sum(dim=(2, 3), keepdim=True)
+        shares: Tensor = pooled * (features / pooled).pow(p) * weight / weight.sum(dim=(2, 3), keepdim=True)
+        return shares
 
 
 class CosineClassifier(nn.Module):
@@ -196,7 +197,8 @@ class Cells(nn.Module):
             shares = torch.cat([shares, network.gem_lesion.shares(features, suspicion)], dim=1)
         bias = network.embedding.bias / (features.shape[2] * features.shape[3])
         cells = functional.conv2d(shares, network.embedding.weight[..., None, None], bias)
-        return cells / cells.sum(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
+        length: Tensor = cells.sum(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
+        return cells / length
 
 
 def _suspicion(lesion: Tensor) -> Tensor:
@@ -219,20 +221,24 @@ def architecture_of(text: str) -> Architecture:
         raise ModelError("the ONNX file does not say how its network is built") from error
 
 
-def torch_session(path: Path, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return a function (n, 1, size, size) float32 → (n, dim) float32 that runs the network in torch, on a GPU if any.
+def torch_session(
+    path: Path, threads: int
+) -> Callable[[NDArray[np.float32], Sequence[str]], list[NDArray[np.float32]]]:
+    """Return a function that runs the network in torch, on a GPU if any, and answers the outputs asked for.
 
-    Raises ModelError as from_onnx does. `threads` is for the CPU and holds for the whole process.
+    Its outputs are named as those of the ONNX file: "embedding", "features", "logits". Raises ModelError as from_onnx
+    does. `threads` is for the CPU and holds for the whole process.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(threads)
     network = from_onnx(path).to(device)
 
     @torch.inference_mode()
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        embedding, _, _ = network(torch.from_numpy(batch).to(device))
-        vectors: NDArray[np.float32] = embedding.cpu().numpy()
-        return vectors
+    def run(batch: NDArray[np.float32], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+        answered = dict(
+            zip(("embedding", "features", "logits"), network(torch.from_numpy(batch).to(device)), strict=True)
+        )
+        return [answered[name].cpu().numpy() for name in outputs]
 
     return run
 

@@ -57,6 +57,47 @@ class Slice:
     orientation: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a stored picture lies in the square: first transposed, then mirrored, then scaled into a box.
+
+    Attributes
+    ----------
+    rows, columns
+        Size of the stored picture in pixels.
+    transposed, mirrored, flipped
+        Whether rows and columns change places; then left and right; then top and bottom.
+    top, left, height, width, size
+        The box in the square, and the square's side, in its pixels.
+
+    """
+
+    rows: int
+    columns: int
+    transposed: bool
+    mirrored: bool
+    flipped: bool
+    top: int
+    left: int
+    height: int
+    width: int
+    size: int
+
+    def turn(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """Return a picture of the stored size as it lies in the box, not yet scaled."""
+        picture = picture.T if self.transposed else picture
+        return picture[:: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
+
+    def to_square(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where points of the stored picture lie in the square; (0, 0) is each one's upper left corner."""
+        across, down = np.asarray(x, float) / self.columns, np.asarray(y, float) / self.rows
+        if self.transposed:
+            across, down = down, across
+        across = 1 - across if self.mirrored else across
+        down = 1 - down if self.flipped else down
+        return self.left + across * self.width, self.top + down * self.height
+
+
 def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
     """Return the slice upright, windowed and letterboxed: (1, size, size) float32 in 0..1.
 
@@ -68,8 +109,47 @@ def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
         Values are not finite, or absurdly large, after the modality LUT.
 
     """
-    grey, spacing = _upright(_windowed(image), image)
-    return _letterboxed(grey, spacing, size)[np.newaxis]
+    where = place(image, size)
+    grey = where.turn(_windowed(image))
+    small = _resampling(grey.shape[0], where.height) @ grey @ _resampling(grey.shape[1], where.width).T
+    square = np.zeros((1, size, size), np.float32)
+    square[0, where.top : where.top + where.height, where.left : where.left + where.width] = small
+    return square
+
+
+def place(image: Slice, size: int = SIZE) -> Placement:
+    """Return where the slice lies in the square: turned to the customary view, its longer physical side filling it.
+
+    Equal anatomy thus looks equal however it was stored. Axial: patient's left to the right, back down. Coronal: left
+    to the right, feet down. Sagittal: back to the right, feet down. In the patient coordinate system of PS3.3
+    C.7.6.2.1.1, +x is left, +y back, +z head.
+    """
+    rows, columns = image.stored.shape[:2]
+    transposed, mirrored, flipped = _turns(image.orientation)
+    height, width = rows * image.spacing[0], columns * image.spacing[1]
+    if transposed:
+        height, width = width, height
+    scale = size / max(height, width)
+    box_height, box_width = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (size - box_height) // 2, (size - box_width) // 2
+    return Placement(rows, columns, transposed, mirrored, flipped, top, left, box_height, box_width, size)
+
+
+def _turns(orientation: tuple[float, ...] | None) -> tuple[bool, bool, bool]:
+    """Return whether to transpose, mirror and flip a slice with these direction cosines."""
+    if orientation is None:
+        return False, False, False
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    normal = int(np.argmax(np.abs(np.cross(row, column))))
+    right, down = [
+        (np.array([0, 1, 0]), np.array([0, 0, -1])),
+        (np.array([1, 0, 0]), np.array([0, 0, -1])),
+        (np.array([1, 0, 0]), np.array([0, 1, 0])),
+    ][normal]
+    transposed = bool(abs(row @ right) < abs(column @ right))
+    if transposed:
+        row, column = column, row
+    return transposed, bool(row @ right < 0), bool(column @ down < 0)
 
 
 def _windowed(image: Slice) -> NDArray[np.float32]:
@@ -113,44 +193,6 @@ def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
         # nearly all pixels share one grey: a small bright object on an even ground
         return low, high
     return low + first / scale, low + last / scale
-
-
-def _upright(grey: NDArray[np.float32], image: Slice) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Flip and transpose to the customary view, so that equal anatomy looks equal however it was stored.
-
-    Axial: patient's left to the right, back down. Coronal: left to the right, feet down. Sagittal: back to the
-    right, feet down. In the patient coordinate system of PS3.3 C.7.6.2.1.1, +x is left, +y back, +z head.
-    """
-    spacing = image.spacing
-    if image.orientation is None:
-        return grey, spacing
-    row, column = np.array(image.orientation[:3]), np.array(image.orientation[3:])
-    normal = int(np.argmax(np.abs(np.cross(row, column))))
-    right, down = [
-        (np.array([0, 1, 0]), np.array([0, 0, -1])),
-        (np.array([1, 0, 0]), np.array([0, 0, -1])),
-        (np.array([1, 0, 0]), np.array([0, 1, 0])),
-    ][normal]
-    if abs(row @ right) < abs(column @ right):
-        grey, spacing = grey.T, spacing[::-1]
-        row, column = column, row
-    if row @ right < 0:
-        grey = grey[:, ::-1]
-    if column @ down < 0:
-        grey = grey[::-1]
-    return grey, spacing
-
-
-def _letterboxed(grey: NDArray[np.float32], spacing: tuple[float, float], size: int) -> NDArray[np.float32]:
-    """Return the picture scaled so that its longer physical side fills the square, centred on black."""
-    height, width = grey.shape[0] * spacing[0], grey.shape[1] * spacing[1]
-    scale = size / max(height, width)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    small = _resampling(grey.shape[0], rows) @ grey @ _resampling(grey.shape[1], columns).T
-    square = np.zeros((size, size), np.float32)
-    top, left = (size - rows) // 2, (size - columns) // 2
-    square[top : top + rows, left : left + columns] = small
-    return square
 
 
 @lru_cache(maxsize=16)
