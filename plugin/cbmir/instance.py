@@ -17,9 +17,10 @@ from pydicom import config as pydicom_config
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import Slice
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 FACT_LENGTH = 256
 """Longest text kept of one attribute; the longest that DICOM allows a description is 64 (LO, PS3.5 6.2)."""
+
+LONGEST_SIDE = 16_384
+"""Most rows or columns; a picture of one long line would need more memory to be scaled than to be held."""
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}", re.ASCII)
@@ -128,7 +132,9 @@ def _unreadable(part: str) -> Iterator[None]:
         yield
     except CbmirError:
         raise
-    except Exception as error:  # noqa: BLE001 - mutated files raise anything, RecursionError included
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - damaged files raise anything; a decoder in Rust no Exception even
         raise UnreadableSlice(f"the {part} cannot be read ({type(error).__name__})") from None
 
 
@@ -156,6 +162,8 @@ def _require_picture(dataset: Dataset, limits: Limits) -> None:
     if not any(keyword in dataset for keyword in _PIXELS):
         raise UnsupportedSlice("the object has no pixel data")
     rows, columns = _positive(dataset, "Rows"), _positive(dataset, "Columns")
+    if max(rows, columns) > LONGEST_SIDE:
+        raise UnsupportedSlice(f"{rows} x {columns} pixels: a side is longer than {LONGEST_SIDE}")
     if rows * columns > limits.max_pixels_per_frame:
         raise UnsupportedSlice(f"{rows} x {columns} pixels are more than the setting MaxPixelsPerFrame allows")
     if dataset.get("BitsAllocated") not in {8, 16, 32, 64}:
@@ -196,8 +204,7 @@ def _age(dataset: Dataset) -> str:
 
 def _slice(dataset: Dataset, index: int, frames: int) -> Slice:
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
-    _check_codestream(dataset, index, frames)
-    stored = _decode(dataset, index)
+    stored = _decode(dataset, index, frames)
     if photometric == "PALETTE COLOR":
         # a colour table holds 8 or 16 bits an entry; only the ratio matters for grey
         stored = apply_color_lut(stored, dataset)[..., :3]
@@ -214,8 +221,10 @@ def _slice(dataset: Dataset, index: int, frames: int) -> Slice:
     )
 
 
-def _decode(dataset: Dataset, index: int) -> NDArray[np.generic]:
+def _decode(dataset: Dataset, index: int, frames: int) -> NDArray[np.generic]:
     try:
+        get_decoder(dataset.file_meta.TransferSyntaxUID)
+        _check_codestream(dataset, index, frames)
         decoded = pixel_array(dataset, index=index)
     except NotImplementedError as error:
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
@@ -241,8 +250,11 @@ def _check_codestream(dataset: Dataset, index: int, frames: int) -> None:
         return
     if dataset.file_meta.TransferSyntaxUID.is_deflated:
         return
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        # its decoder takes Rows x Columns from the header
+        return
     size = _codestream_size(get_frame(dataset.PixelData, index, number_of_frames=frames))
-    if size is not None and size != (dataset.Rows, dataset.Columns):
+    if size != (dataset.Rows, dataset.Columns):
         raise UnreadableSlice("the compressed picture is not of Rows x Columns")
 
 
