@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.errors import CatalogueError
+from cbmir.failpoints import reach
 from cbmir.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Label, Series
 from cbmir.sql import SCHEMA, SCHEMA_VERSION, clause, marks, portions
@@ -337,10 +338,14 @@ class Catalogue:
         database.execute("BEGIN IMMEDIATE")
         try:
             yield database
+            reach("before-commit")
+            database.execute("COMMIT")
         except BaseException:
-            database.execute("ROLLBACK")
+            # on a full disk SQLite has often rolled back by itself
+            if database.in_transaction:
+                database.execute("ROLLBACK")
             raise
-        database.execute("COMMIT")
+        reach("after-commit")
 
     @staticmethod
     def _drop(database: sqlite3.Connection, orthanc_id: str) -> tuple[list[int], int | None]:

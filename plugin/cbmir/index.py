@@ -11,6 +11,7 @@ import hnswlib
 import numpy as np
 
 from cbmir.errors import IndexUnusable
+from cbmir.failpoints import reach
 from cbmir.locks import ReadWriteLock
 
 if TYPE_CHECKING:
@@ -144,16 +145,20 @@ class SliceIndex:
                 written.unlink()
                 raise OSError("the snapshot is shorter than the index: is the volume full?")
             count = int(self._graph.get_current_count())
+        reach("snapshot-written")
         written.chmod(0o600)
         sha256 = _sha256(written)
         final = self._directory / f"index-{sha256[:12]}.bin"
         _sync(written)
         written.rename(final)
+        reach("snapshot-renamed")
         facts = {"format": FORMAT, "file": final.name, "sha256": sha256, "count": count, **self._identity()}
         manifest = self._directory / f"{MANIFEST}.tmp"
         manifest.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         _sync(manifest)
+        reach("manifest-written")
         manifest.rename(self._directory / MANIFEST)
+        reach("manifest-renamed")
         _sync(self._directory)
         self.changes_since_snapshot -= changes
         for other in self._directory.glob("index-*.bin"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 
 from cbmir.errors import NotFound
+from cbmir.failpoints import reach
 from cbmir.pipeline import Gone, Postponed, Settled
 from cbmir.records import Embedded
 
@@ -74,6 +75,7 @@ class Inbox:
 
     def put(self, kind: Kind, orthanc_id: str) -> None:
         """Note an event. Never waits, never raises, does no I/O: Orthanc holds a lock meanwhile."""
+        reach("event")
         if self._events.qsize() < QUEUE_LIMIT:
             self._events.put((kind, orthanc_id))
         else:
@@ -271,6 +273,7 @@ class Indexer:
         try:
             self._index.remove(gone)
             if came:
+                reach("before-index")
                 self._index.add(np.array(came, np.int64), np.stack(list(embedded.vectors.values())))
         except Exception:
             # the catalogue is ahead of the index now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
+from cbmir.failpoints import reach
 from cbmir.pixels import prepare
 from cbmir.records import Embedded
 
@@ -109,7 +110,8 @@ class Pipeline:
 
     def _open(self, orthanc_id: str) -> _Job | Outcome:
         try:
-            return _Job(orthanc_id, *self._reader.open(orthanc_id))
+            job = _Job(orthanc_id, *self._reader.open(orthanc_id))
+            reach("fetched")
         except NotFound:
             return Gone(orthanc_id)
         except UnsupportedSlice as error:
@@ -120,11 +122,13 @@ class Pipeline:
             return Postponed(orthanc_id, str(error))
         except Exception as error:  # noqa: BLE001 - one odd instance must not stop the others
             return Postponed(orthanc_id, f"reading failed ({type(error).__name__})")
+        return job
 
     def _embed(self, squares: list[_Square]) -> None:
         """Give each job its vectors; if the batch fails, slice by slice, so that only the poisoned one does."""
         try:
             vectors = self._embedder.embed(np.stack([square for _, _, square in squares]))
+            reach("embedded")
         except Exception as error:  # noqa: BLE001 - out of memory, a slice the network cannot take
             if len(squares) > 1:
                 for one in squares:

@@ -1,0 +1,68 @@
+"""Points at which the fault tests have the plugin die, fail or hang. Nothing happens without CBMIR_FAILPOINT.
+
+CBMIR_FAILPOINT=name:n:action acts when the point is reached for the n-th time, once; several are separated by commas.
+Actions: `kill` (SIGKILL to the whole process), `raise` (an OSError), `sleep:SECONDS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+
+POINTS = (
+    "event",
+    "fetched",
+    "embedded",
+    "before-commit",
+    "after-commit",
+    "before-index",
+    "snapshot-written",
+    "snapshot-renamed",
+    "manifest-written",
+    "manifest-renamed",
+)
+"""All points, in the order in which an instance meets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Armed:
+    """A point with what is to happen there, and when."""
+
+    name: str
+    at: int
+    action: str
+    seconds: float
+    times: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+
+def reach(name: str) -> None:
+    """Do what is armed for this point, which is nothing outside the fault tests."""
+    for armed in _ARMED:
+        if armed.name == name and next(armed.times) == armed.at:
+            _act(armed)
+
+
+def _act(armed: _Armed) -> None:
+    if armed.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif armed.action == "sleep":
+        time.sleep(armed.seconds)
+    else:
+        raise OSError(f"failpoint {armed.name}")
+
+
+def _parse(text: str) -> list[_Armed]:
+    """Return what is armed. Raises ValueError for anything else: a test must not pass because of a slip."""
+    armed = []
+    for one in filter(None, text.split(",")):
+        name, at, action, *seconds = one.split(":")
+        if name not in POINTS or action not in {"kill", "raise", "sleep"}:
+            raise ValueError(f"CBMIR_FAILPOINT names no failpoint or action: {one}")
+        armed.append(_Armed(name, int(at), action, float(*seconds)))
+    return armed
+
+
+_ARMED = _parse(os.environ.get("CBMIR_FAILPOINT", ""))
