@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbmir import __version__
-from cbmir.answers import DISCLAIMER, Answers
+from cbmir.answers import DISCLAIMER
 from cbmir.errors import BadRequest, NotFound, Unavailable
-from cbmir.pixels import prepare
-from cbmir.query import is_orthanc_id, parse
-from cbmir.records import CataloguedSlice
+from cbmir.query import parse_comparison, parse_query
+from cbmir.similar import heatmap, similar
 from cbmir.web import answer, failure, method_not_allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cbmir.archive import Archive
-    from cbmir.catalogue import Catalogue
-    from cbmir.embedding import Embedder
-    from cbmir.index import SliceIndex
-    from cbmir.indexer import Inbox, Progress
-    from cbmir.query import Query
-    from cbmir.reader import Reader
-    from cbmir.search import Search
-    from cbmir.settings import Settings
+    from cbmir.services import Services, State
     from cbmir.web import Request, Response
 
 REASONS_SHOWN = 20
 REINDEXED = ("failed", "skipped", "indexed")
 _OPENAPI = Path(__file__).parent / "openapi.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The parts that answer, once they are all there."""
-
-    archive: Archive
-    catalogue: Catalogue
-    embedder: Embedder
-    index: SliceIndex
-    reader: Reader
-    search: Search
-    settings: Settings
-    inbox: Inbox
-    progress: Progress
-
-
-@dataclass(slots=True)
-class State:
-    """Where the plugin is in its life. `services` is there from the moment queries can be answered."""
-
-    name: str = "starting"
-    reason: str | None = None
-    services: Services | None = None
 
 
 class Api:
@@ -85,11 +49,12 @@ class Api:
         name, _, rest = request.path.strip("/").partition("/")
         routes: dict[str, tuple[str, Callable[[Request, str], Response]]] = {
             "similar": ("GET", self._similar),
+            "heatmap": ("GET", self._heatmap),
             "status": ("GET", self._status),
             "openapi.json": ("GET", self._openapi),
             "reindex": ("POST", self._reindex),
         }
-        if name not in routes or (rest and name != "similar"):
+        if name not in routes or (rest and name not in {"similar", "heatmap"}):
             raise NotFound(f"no such route; there are {', '.join(f'/cbmir/{route}' for route in routes)}")
         method, handler = routes[name]
         return handler(request, rest) if request.method == method else method_not_allowed(method)
@@ -100,15 +65,27 @@ class Api:
             raise Unavailable(f"the plugin is {self._state.name}: {self._state.reason or 'please try again'}")
         return services
 
-    # ---- GET /cbmir/similar/<instance> ----
+    # ---- GET /cbmir/similar/<instance>, /cbmir/heatmap/<instance> ----
 
     def _similar(self, request: Request, identifier: str) -> Response:
         services = self._services()
-        query = parse(identifier, request.query, services.settings.min_similarity)
+        query = parse_query(identifier, request.query, services.settings.min_similarity)
+        with self._slot():
+            return answer(similar(services, query))
+
+    def _heatmap(self, request: Request, identifier: str) -> Response:
+        services = self._services()
+        comparison = parse_comparison(identifier, request.query)
+        with self._slot():
+            return answer(heatmap(services, comparison))
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Hold one of the places for queries, so that Orthanc always has threads left."""
         if not self._slots.acquire(blocking=False):
             raise Unavailable("too many queries at once (setting MaxParallelQueries); please try again")
         try:
-            return answer(_similar(services, query))
+            yield
         finally:
             self._slots.release()
 
@@ -170,63 +147,3 @@ class Api:
         number = services.catalogue.reopen(wanted)
         services.inbox.reconcile()
         return answer({"queued": number}, 202)
-
-
-def _similar(services: Services, query: Query) -> dict[str, Any]:
-    found, vector, indexed = _query_slice(services, query)
-    cases = services.search.cases(vector, found.series, query.criteria)
-    settings = services.settings
-    answers = Answers(
-        services.archive,
-        services.catalogue,
-        anonymize=settings.anonymize,
-        viewer=(Path(settings.viewer_directory) / "index.html").is_file(),
-    )
-    shown = answers.cases(cases)
-    return {
-        "disclaimer": DISCLAIMER,
-        "model": {"id": services.embedder.model_id, "name": services.embedder.name},
-        "query": answers.query(found, indexed=indexed),
-        "group": query.criteria.group,
-        "samePatient": query.criteria.same_patient,
-        "message": None if shown else _nothing(query, settings.min_similarity),
-        "cases": shown,
-    }
-
-
-def _query_slice(services: Services, query: Query) -> tuple[CataloguedSlice, NDArray[np.float32], bool]:
-    """Return the slice asked about, its vector, and whether it was indexed; otherwise it is embedded now."""
-    orthanc_id = _orthanc_id(services, query.identifier)
-    known = services.catalogue.slice_vector(orthanc_id, query.frame, services.embedder.model_id)
-    if known is not None:
-        return (*known, True)
-    try:
-        instance, series = services.reader.open(orthanc_id)
-    except NotFound:
-        if services.archive.is_above_instance(orthanc_id):
-            raise BadRequest("this is the id of a series, study or patient; name one of its instances") from None
-        raise NotFound("there is no such instance") from None
-    square = prepare(instance.frame(query.frame), services.embedder.size)
-    (vector,) = services.embedder.embed(square[None])
-    frames = instance.number_of_frames
-    return CataloguedSlice(0, orthanc_id, query.frame, frames, instance.sop_instance_uid, series), vector, False
-
-
-def _orthanc_id(services: Services, identifier: str) -> str:
-    if is_orthanc_id(identifier):
-        return identifier
-    entry = services.catalogue.entry(identifier)
-    found = entry.orthanc_id if entry else services.archive.lookup(identifier)
-    if found is None:
-        raise NotFound("there is no instance with this SOPInstanceUID")
-    return found
-
-
-def _nothing(query: Query, min_similarity: float) -> str:
-    if query.criteria.same_patient == "only":
-        return "No other study of this patient has a similar slice."
-    if query.criteria.conditions:
-        return "No similar case fulfils these filters."
-    if min_similarity > 0:
-        return f"No similar case: no other patient's slice reaches the similarity of {min_similarity:g}."
-    return "No similar case: no other patient's slices are indexed yet."

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbmir.api import Api, Services, State
+from cbmir.api import Api
 from cbmir.catalogue import open_catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
@@ -17,6 +17,7 @@ from cbmir.indexer import Inbox, Indexer, Progress
 from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.search import Search
+from cbmir.services import Services, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

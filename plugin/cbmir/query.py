@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -9,29 +10,49 @@ from typing import TYPE_CHECKING, Any, get_args
 from cbmir import matching
 from cbmir.cases import Group, SamePatient
 from cbmir.errors import BadRequest
+from cbmir.regions import Region
 from cbmir.search import Criteria
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_CASES = 100
+MOST_FRAMES = 2**31 - 1
+"""NumberOfFrames is an integer string (IS, PS3.5 6.2)."""
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}", re.ASCII)
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
-_PARAMETERS = ("k", "frame", "group", "samePatient", *matching.MATCHED)
+_SEARCHED = ("k", "frame", "group", "samePatient", "roi", *matching.MATCHED)
+_COMPARED = ("frame", "against", "againstFrame", "roi")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A slice, or a part of it: `identifier` is an Orthanc id or a SOPInstanceUID, `frame` counts from 1."""
+
+    identifier: str
+    frame: int
+    region: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for: `identifier` is an Orthanc id or a SOPInstanceUID, `frame` counts from 1."""
+    """What similar cases are looked for."""
 
-    identifier: str
-    frame: int
+    target: Target
     criteria: Criteria
 
 
-def parse(identifier: str, parameters: Mapping[str, str], min_similarity: float) -> Query:
-    """Return the query.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two slices whose similarity is to be shown place by place."""
+
+    target: Target
+    against: Target
+
+
+def parse_query(identifier: str, parameters: Mapping[str, str], min_similarity: float) -> Query:
+    """Return what /cbmir/similar/<identifier>?<parameters> asks.
 
     Raises
     ------
@@ -39,11 +60,7 @@ def parse(identifier: str, parameters: Mapping[str, str], min_similarity: float)
         An unknown parameter, or a value out of its range or form; the message says what is allowed.
 
     """
-    if not (_ORTHANC_ID.fullmatch(identifier) or _UID.fullmatch(identifier)):
-        raise BadRequest("name an instance by its Orthanc id or its SOPInstanceUID: /cbmir/similar/<instance>")
-    unknown = [name for name in parameters if name not in _PARAMETERS]
-    if unknown:
-        raise BadRequest(f"unknown parameter; known are {', '.join(_PARAMETERS)}")
+    _require_known(parameters, _SEARCHED)
     conditions = [matching.parse(name, text) for name, text in parameters.items() if name in matching.MATCHED]
     criteria = Criteria(
         k=_whole(parameters, "k", default=10, most=MOST_CASES),
@@ -52,7 +69,44 @@ def parse(identifier: str, parameters: Mapping[str, str], min_similarity: float)
         min_similarity=min_similarity,
         conditions=tuple(condition for condition in conditions if condition is not None),
     )
-    return Query(identifier, _whole(parameters, "frame", default=1, most=2**31 - 1), criteria)
+    return Query(_target(identifier, parameters), criteria)
+
+
+def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparison:
+    """Return what /cbmir/heatmap/<identifier>?<parameters> asks. Raises BadRequest as parse_query."""
+    _require_known(parameters, _COMPARED)
+    against = Target(
+        _identifier(parameters.get("against", ""), "against"),
+        _whole(parameters, "againstFrame", default=1, most=MOST_FRAMES),
+    )
+    return Comparison(_target(identifier, parameters), against)
+
+
+def _target(identifier: str, parameters: Mapping[str, str]) -> Target:
+    frame = _whole(parameters, "frame", default=1, most=MOST_FRAMES)
+    region = _region(parameters["roi"]) if "roi" in parameters else None
+    return Target(_identifier(identifier, "<instance>"), frame, region)
+
+
+def _identifier(text: str, name: str) -> str:
+    if not (_ORTHANC_ID.fullmatch(text) or _UID.fullmatch(text)):
+        raise BadRequest(f"{name} must be the Orthanc id or the SOPInstanceUID of an instance")
+    return text
+
+
+def _require_known(parameters: Mapping[str, str], known: tuple[str, ...]) -> None:
+    if any(name not in known for name in parameters):
+        raise BadRequest(f"unknown parameter; known are {', '.join(known)}")
+
+
+def _region(text: str) -> Region:
+    try:
+        x, y, width, height = map(float, text.split(","))
+    except ValueError:
+        x, y, width, height = 0.0, 0.0, 0.0, 0.0
+    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
+        raise BadRequest("roi must be x,y,width,height in pixels of the stored picture, such as 120,88.5,40,32")
+    return Region(x, y, width, height)
 
 
 def is_orthanc_id(identifier: str) -> bool:

@@ -1,0 +1,40 @@
+"""The parts that answer, and where the plugin is in its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cbmir.archive import Archive
+    from cbmir.catalogue import Catalogue
+    from cbmir.embedding import Embedder
+    from cbmir.index import SliceIndex
+    from cbmir.indexer import Inbox, Progress
+    from cbmir.reader import Reader
+    from cbmir.search import Search
+    from cbmir.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that answer, once they are all there."""
+
+    archive: Archive
+    catalogue: Catalogue
+    embedder: Embedder
+    index: SliceIndex
+    reader: Reader
+    search: Search
+    settings: Settings
+    inbox: Inbox
+    progress: Progress
+
+
+@dataclass(slots=True)
+class State:
+    """Where the plugin is in its life. `services` is there from the moment queries can be answered."""
+
+    name: str = "starting"
+    reason: str | None = None
+    services: Services | None = None

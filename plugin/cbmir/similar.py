@@ -1,0 +1,137 @@
+"""What a query needs of every part: the slice asked about, its vector, its cases, its heat map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbmir import regions
+from cbmir.answers import DISCLAIMER, Answers
+from cbmir.errors import BadRequest, NotFound
+from cbmir.pixels import place, prepare
+from cbmir.query import is_orthanc_id
+from cbmir.records import CataloguedSlice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cbmir.pixels import Placement
+    from cbmir.query import Comparison, Query, Target
+    from cbmir.services import Services
+
+HEAT_DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A slice read and embedded now: `cells` is (dim, h, w), what each place gives to its embedding."""
+
+    slice: CataloguedSlice
+    where: Placement
+    cells: NDArray[np.float32]
+
+
+def similar(services: Services, query: Query) -> dict[str, Any]:
+    """Return the answer of GET /cbmir/similar/<instance>."""
+    found, vector, indexed = _vector(services, query)
+    settings = services.settings
+    viewer = (Path(settings.viewer_directory) / "index.html").is_file()
+    answers = Answers(services.archive, services.catalogue, anonymize=settings.anonymize, viewer=viewer)
+    shown = answers.cases(services.search.cases(vector, found.series, query.criteria))
+    return {
+        "disclaimer": DISCLAIMER,
+        "model": {"id": services.embedder.model_id, "name": services.embedder.name},
+        "query": answers.query(found, indexed=indexed),
+        "group": query.criteria.group,
+        "samePatient": query.criteria.same_patient,
+        "message": None if shown else _nothing(query, settings.min_similarity),
+        "cases": shown,
+    }
+
+
+def heatmap(services: Services, comparison: Comparison) -> dict[str, Any]:
+    """Return the answer of GET /cbmir/heatmap/<instance>: where in both slices their similarity comes from."""
+    query, against = (_open(services, target) for target in (comparison.target, comparison.against))
+    region = comparison.target.region
+    vector = _region_vector(query, region) if region else query.cells.sum(axis=(1, 2))
+    other = against.cells.sum(axis=(1, 2))
+    return {
+        "disclaimer": DISCLAIMER,
+        "model": {"id": services.embedder.model_id, "name": services.embedder.name},
+        "similarity": round(float(vector @ other), HEAT_DECIMALS),
+        "query": _heat(query, other),
+        "against": _heat(against, vector),
+    }
+
+
+def _heat(opened: _Opened, vector: NDArray[np.float32]) -> dict[str, Any]:
+    places = regions.heat(opened.cells, vector)
+    return {
+        "orthancId": opened.slice.orthanc_id,
+        "frame": opened.slice.frame,
+        "columns": opened.where.columns,
+        "rows": opened.where.rows,
+        "cells": places.astype(float).round(HEAT_DECIMALS).tolist(),
+        "overlay": regions.overlay(opened.where, places).astype(float).round(HEAT_DECIMALS).tolist(),
+    }
+
+
+def _vector(services: Services, query: Query) -> tuple[CataloguedSlice, NDArray[np.float32], bool]:
+    """Return the slice asked about, the vector to search by, and whether the slice is indexed."""
+    target = query.target
+    orthanc_id = _orthanc_id(services, target.identifier)
+    known = services.catalogue.slice_vector(orthanc_id, target.frame, services.embedder.model_id)
+    if target.region is not None:
+        opened = _open(services, target)
+        return opened.slice, _region_vector(opened, target.region), known is not None
+    if known is not None:
+        return (*known, True)
+    found, image = _read(services, orthanc_id, target.frame)
+    (vector,) = services.embedder.embed(prepare(image, services.embedder.size)[None])
+    return found, vector, False
+
+
+def _region_vector(opened: _Opened, region: regions.Region) -> NDArray[np.float32]:
+    covered = regions.coverage(opened.where, region, (opened.cells.shape[1], opened.cells.shape[2]))
+    return regions.embedding(opened.cells, covered)
+
+
+def _open(services: Services, target: Target) -> _Opened:
+    """Read a slice and embed it place by place."""
+    found, image = _read(services, _orthanc_id(services, target.identifier), target.frame)
+    size = services.embedder.size
+    return _Opened(found, place(image, size), services.embedder.cells(prepare(image, size)))
+
+
+def _read(services: Services, orthanc_id: str, frame: int) -> tuple[CataloguedSlice, Any]:
+    try:
+        instance, series = services.reader.open(orthanc_id)
+    except NotFound:
+        if services.archive.is_above_instance(orthanc_id):
+            raise BadRequest("this is the id of a series, study or patient; name one of its instances") from None
+        raise NotFound("there is no such instance") from None
+    image = instance.frame(frame)
+    found = CataloguedSlice(0, orthanc_id, frame, instance.number_of_frames, instance.sop_instance_uid, series)
+    return found, image
+
+
+def _orthanc_id(services: Services, identifier: str) -> str:
+    if is_orthanc_id(identifier):
+        return identifier
+    entry = services.catalogue.entry(identifier)
+    found = entry.orthanc_id if entry else services.archive.lookup(identifier)
+    if found is None:
+        raise NotFound("there is no instance with this SOPInstanceUID")
+    return found
+
+
+def _nothing(query: Query, min_similarity: float) -> str:
+    if query.criteria.same_patient == "only":
+        return "No other study of this patient has a similar slice."
+    if query.criteria.conditions:
+        return "No similar case fulfils these filters."
+    if min_similarity > 0:
+        return f"No similar case: no other patient's slice reaches the similarity of {min_similarity:g}."
+    return "No similar case: no other patient's slices are indexed yet."
