@@ -8,6 +8,9 @@ from typing import Literal
 
 from cbmir.errors import BadRequest
 
+LONGEST_TEXT = 4096
+"""Longest value to match by: many UIDs, and less than what SQLite takes as a pattern."""
+
 _DAYS = {"D": 1, "W": 7, "M": 30.4375, "Y": 365.25}
 _AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
 _DATE = re.compile(r"\d{8}", re.ASCII)
@@ -43,6 +46,8 @@ def parse(keyword: str, text: str) -> Condition | None:
     """
     if text in {"", "*"}:
         return None
+    if len(text) > LONGEST_TEXT or not text.isprintable():
+        raise BadRequest(f"{keyword} must be at most {LONGEST_TEXT} printable characters")
     return MATCHED[keyword](keyword, text)
 
 

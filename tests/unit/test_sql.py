@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from cbmir.matching import MATCHED, Condition, parse
+from cbmir.records import FACTS
+from cbmir.sql import SCHEMA, VARIABLES, clause, marks, portions
+
+
+@pytest.fixture
+def database() -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    return database
+
+
+def matching(database: sqlite3.Connection, condition: Condition) -> set[str]:
+    text, values = clause(condition)
+    return {name for (name,) in database.execute(f"SELECT orthanc_id FROM series WHERE {text}", values)}  # noqa: S608 - ours
+
+
+def insert(database: sqlite3.Connection, name: str, description: str | None) -> None:
+    database.execute(
+        "INSERT INTO series (orthanc_id, study_orthanc_id, patient_orthanc_id, patient, StudyInstanceUID,"
+        " SeriesInstanceUID, SeriesDescription) VALUES (?, 's', 'p', 'p', '1', '1', ?)",
+        (name, description),
+    )
+
+
+def test_the_schema_has_a_column_for_every_fact(database: sqlite3.Connection) -> None:
+    columns = {row[1] for row in database.execute("PRAGMA table_info(series)")}
+    assert set(FACTS) <= columns
+
+
+@pytest.mark.parametrize("keyword", MATCHED)
+def test_every_condition_is_sql_that_the_schema_knows(database: sqlite3.Connection, keyword: str) -> None:
+    value = {"StudyDate": "20240101-", "PatientAge": "040Y-060Y"}.get(keyword, "a*")
+    condition = parse(keyword, value)
+    assert condition is not None
+    assert matching(database, condition) == set()
+
+
+@pytest.mark.parametrize("keyword", MATCHED)
+def test_values_are_bound_and_never_part_of_the_sql(keyword: str) -> None:
+    attack = "x'; DROP TABLE series; --"
+    text, values = clause(Condition(keyword, "like", (attack,)))
+    assert attack not in text
+    assert values == [attack]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*FLAIR*", {"flair", "lower"}),
+        ("T2 FLAIR", {"flair", "lower"}),
+        ("T?*", {"flair", "lower", "percent", "underscore", "bang", "quote"}),
+        ("T1_SE", {"underscore"}),
+        ("*_*", {"underscore"}),
+        ("*%*", {"percent"}),
+        ("*!*", {"bang"}),
+        ("*'*", {"quote"}),
+        ("T1?SE", {"underscore", "percent", "bang", "quote"}),
+        ("?", set()),
+        ("*", {"flair", "lower", "percent", "underscore", "bang", "quote"}),
+    ],
+)
+def test_wildcards_of_dicom_and_only_those_match_any_text(
+    database: sqlite3.Connection, pattern: str, found: set[str]
+) -> None:
+    for name, description in {
+        "flair": "T2 FLAIR",
+        "lower": "t2 flair",
+        "underscore": "T1_SE",
+        "percent": "T1%SE",
+        "bang": "T1!SE",
+        "quote": "T1'SE",
+        "nothing": None,
+    }.items():
+        insert(database, name, description)
+    kind = "like" if set(pattern) & set("*?") else "among"
+    assert matching(database, Condition("SeriesDescription", kind, (pattern,))) == found  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("ends", "sql"), [(("1", "2"), " AND "), (("1", None), ">="), ((None, "2"), "<=")])
+def test_a_range_binds_only_the_ends_that_it_has(ends: tuple[str | None, str | None], sql: str) -> None:
+    text, values = clause(Condition("StudyDate", "between", ends))
+    assert sql in text
+    assert values == [end for end in ends if end]
+    assert text.count("?") == len(values)
+
+
+def test_a_pattern_made_to_be_slow_is_not() -> None:
+    database = sqlite3.connect(":memory:")
+    database.executescript(SCHEMA)
+    for name in range(200):
+        insert(database, str(name), "a" * 256)
+    steps = [0]
+
+    def count() -> int:
+        steps[0] += 1
+        return steps[0] > 1000
+
+    database.set_progress_handler(count, 1000)
+    assert matching(database, Condition("SeriesDescription", "like", ("*a" * 30 + "b",))) == set()
+
+
+def test_marks_are_as_many_as_values() -> None:
+    assert marks([1, 2, 3]) == "?, ?, ?"
+    assert marks([]) == ""
+
+
+@pytest.mark.parametrize("number", [0, 1, VARIABLES, VARIABLES + 1, 5 * VARIABLES])
+def test_portions_lose_nothing_and_stay_small(number: int) -> None:
+    some = list(portions(range(number)))
+    assert [value for portion in some for value in portion] == list(range(number))
+    assert all(0 < len(portion) <= VARIABLES for portion in some)
