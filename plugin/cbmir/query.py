@@ -90,7 +90,7 @@ def _target(identifier: str, parameters: Mapping[str, str]) -> Target:
 
 def _identifier(text: str, name: str) -> str:
     if not (_ORTHANC_ID.fullmatch(text) or _UID.fullmatch(text)):
-        raise BadRequest(f"{name} must be the Orthanc id or the SOPInstanceUID of an instance")
+        raise BadRequest(f"name an instance by its Orthanc id or its SOPInstanceUID ({name})")
     return text
 
 
