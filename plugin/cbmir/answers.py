@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cbmir.archive import Archive
     from cbmir.cases import Case, Hit
     from cbmir.catalogue import Catalogue
-    from cbmir.records import CataloguedSlice, Series
+    from cbmir.records import CataloguedSlice, Feedback, Series
 
 DISCLAIMER = "For finding reference cases. Not for diagnosis."
 DECIMALS = 4
@@ -21,6 +21,19 @@ DECIMALS = 4
 
 _ON_PATIENT = ("PatientSex", "PatientAge")
 _IDENTIFYING = ("StudyDate",)
+
+
+def feedback(said: Feedback) -> dict[str, Any]:
+    """Return what a reader said, as JSON."""
+    return {
+        "query": said.query,
+        "queryFrame": said.query_frame,
+        "hit": said.hit,
+        "hitFrame": said.hit_frame,
+        "verdict": said.verdict,
+        "model": said.model,
+        "time": said.time,
+    }
 
 
 class Answers:

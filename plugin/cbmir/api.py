@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbmir import __version__
-from cbmir.answers import DISCLAIMER
+from cbmir import __version__, answers
 from cbmir.errors import BadRequest, NotFound, Unavailable
-from cbmir.query import parse_comparison, parse_query
+from cbmir.query import parse_comparison, parse_feedback, parse_query
 from cbmir.similar import heatmap, similar
 from cbmir.web import answer, failure, method_not_allowed
 
@@ -53,11 +53,12 @@ class Api:
             "status": ("GET", self._status),
             "openapi.json": ("GET", self._openapi),
             "reindex": ("POST", self._reindex),
+            "feedback": ("GET, POST", self._feedback),
         }
         if name not in routes or (rest and name not in {"similar", "heatmap"}):
             raise NotFound(f"no such route; there are {', '.join(f'/cbmir/{route}' for route in routes)}")
-        method, handler = routes[name]
-        return handler(request, rest) if request.method == method else method_not_allowed(method)
+        methods, handler = routes[name]
+        return handler(request, rest) if request.method in methods.split(", ") else method_not_allowed(methods)
 
     def _services(self) -> Services:
         services = self._state.services
@@ -95,7 +96,7 @@ class Api:
         services = self._state.services
         status: dict[str, Any] = {
             "version": __version__,
-            "disclaimer": DISCLAIMER,
+            "disclaimer": answers.DISCLAIMER,
             "state": self._state.name,
             "reason": self._state.reason,
         }
@@ -132,18 +133,42 @@ class Api:
     # ---- POST /cbmir/reindex ----
 
     def _reindex(self, request: Request, _rest: str) -> Response:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != "application/json":
-            # a form of another site can post text, but not JSON without the browser asking first
-            raise BadRequest("POST needs the header Content-Type: application/json")
-        try:
-            states = json.loads(request.body or b"{}").get("states", ["failed", "skipped"])
-            wanted = [str(state) for state in states]
-        except (ValueError, AttributeError, TypeError):
-            raise BadRequest('the body must be a JSON object such as {"states": ["failed"]}') from None
-        if not wanted or not set(wanted) <= set(REINDEXED):
+        states = _posted(request, '{"states": ["failed"]}').get("states", ["failed", "skipped"])
+        if not isinstance(states, list) or not states or not all(state in REINDEXED for state in states):
             raise BadRequest(f"states must be some of {', '.join(REINDEXED)}")
         services = self._services()
-        number = services.catalogue.reopen(wanted)
+        number = services.catalogue.reopen(states)
         services.inbox.reconcile()
         return answer({"queued": number}, 202)
+
+    # ---- GET, POST /cbmir/feedback ----
+
+    def _feedback(self, request: Request, _rest: str) -> Response:
+        services = self._services()
+        if request.method == "GET":
+            return answer({"feedback": [answers.feedback(said) for said in services.catalogue.feedback()]})
+        feedback = parse_feedback(
+            _posted(request, '{"query": "<instance>", "hit": "<instance>", "verdict": "similar"}'),
+            services.embedder.model_id,
+            datetime.now(UTC),
+        )
+        if not services.catalogue.add_feedback(feedback):
+            raise NotFound("query and hit must be the Orthanc ids of indexed instances")
+        return answer(answers.feedback(feedback), 201)
+
+
+def _posted(request: Request, example: str) -> dict[str, Any]:
+    """Return the JSON object of a POST.
+
+    A form on another site can make a browser post text, but not JSON without asking this server first.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise BadRequest("POST needs the header Content-Type: application/json")
+    try:
+        document = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BadRequest(f"the body must be a JSON object such as {example}")
+    return document

@@ -12,7 +12,7 @@ import numpy as np
 from cbmir.errors import CatalogueError
 from cbmir.failpoints import reach
 from cbmir.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Label, Series
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Series
 from cbmir.sql import SCHEMA, SCHEMA_VERSION, clause, marks, portions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_catalogue(path: Path, log: Callable[[str], None]) -> Catalogue:
 
 
 class Catalogue:
-    """The catalogue in one SQLite file (write-ahead log). One thread writes, any number read."""
+    """The catalogue in one SQLite file (write-ahead log). Slices are written by one thread, and read by any."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it.
@@ -170,7 +170,40 @@ class Catalogue:
                 [(orthanc_id, label.label, label.provenance) for label in labels],
             )
 
+    # ---- writing: any thread ----
+
+    def add_feedback(self, feedback: Feedback) -> bool:
+        """Keep a reader's word, in place of an earlier one on the same pair. Return whether both slices are known."""
+        with self._transaction() as database:
+            return bool(
+                database.execute(
+                    "INSERT INTO feedback (query, query_frame, hit, hit_frame, verdict, model, time)"
+                    " SELECT query.id, ?, hit.id, ?, ?, ?, ? FROM instance AS query, instance AS hit"
+                    " WHERE query.orthanc_id = ? AND hit.orthanc_id = ?"
+                    " ON CONFLICT DO UPDATE"
+                    " SET verdict = excluded.verdict, model = excluded.model, time = excluded.time",
+                    (
+                        feedback.query_frame,
+                        feedback.hit_frame,
+                        feedback.verdict,
+                        feedback.model,
+                        feedback.time,
+                        feedback.query,
+                        feedback.hit,
+                    ),
+                ).rowcount
+            )
+
     # ---- reading: any thread ----
+
+    def feedback(self) -> list[Feedback]:
+        """Return all that readers said, the oldest first."""
+        rows = self._connection().execute(
+            "SELECT query.orthanc_id, query_frame, hit.orthanc_id, hit_frame, verdict, model, time FROM feedback"
+            " JOIN instance AS query ON query.id = feedback.query JOIN instance AS hit ON hit.id = feedback.hit"
+            " ORDER BY feedback.id"
+        )
+        return [Feedback(*row) for row in rows]
 
     def pending(self, limit: int, *, without: Collection[str] = ()) -> list[str]:
         """Return pending instances, newest arrival first."""

@@ -168,9 +168,12 @@ class SliceIndex:
     def _replay(self, live: NDArray[np.int64], vectors: Vectors) -> None:
         """Load the snapshot, take out what the catalogue has no more and add what came after."""
         graph, known = self._load()
+        gone = np.setdiff1d(known, live).tolist()
         with self._lock.write():
-            self._graph, self._deleted = graph, 0
-        self.remove(np.setdiff1d(known, live).tolist())
+            self._graph = graph
+        self.remove(gone)
+        # those that were deleted before the snapshot was taken are in it as such
+        self._deleted = len(gone)
         for labels, portion in vectors(np.setdiff1d(live, known)):
             self.add(labels, portion)
 

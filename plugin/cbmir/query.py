@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any, get_args
 from cbmir import matching
 from cbmir.cases import Group, SamePatient
 from cbmir.errors import BadRequest
+from cbmir.records import Feedback
 from cbmir.regions import Region
 from cbmir.search import Criteria
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 MOST_CASES = 100
+VERDICTS = ("similar", "different")
+MOST_MARKED = 100
 MOST_FRAMES = 2**31 - 1
 """NumberOfFrames is an integer string (IS, PS3.5 6.2)."""
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}", re.ASCII)
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
-_SEARCHED = ("k", "frame", "group", "samePatient", "roi", *matching.MATCHED)
+_SEARCHED = ("k", "frame", "group", "samePatient", "roi", "more", "less", *matching.MATCHED)
 _COMPARED = ("frame", "against", "againstFrame", "roi")
 
 
@@ -37,10 +41,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What similar cases are looked for."""
+    """What similar cases are looked for: like the target, and like `more`, and not like `less`."""
 
     target: Target
     criteria: Criteria
+    more: tuple[Target, ...] = ()
+    less: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ def parse_query(identifier: str, parameters: Mapping[str, str], min_similarity: 
         min_similarity=min_similarity,
         conditions=tuple(condition for condition in conditions if condition is not None),
     )
-    return Query(_target(identifier, parameters), criteria)
+    more, less = (_targets(parameters.get(name, ""), name) for name in ("more", "less"))
+    return Query(_target(identifier, parameters), criteria, more, less)
 
 
 def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparison:
@@ -82,10 +89,34 @@ def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparis
     return Comparison(_target(identifier, parameters), against)
 
 
+def parse_feedback(posted: Mapping[str, Any], model: str, now: datetime) -> Feedback:
+    """Return what a reader said of a hit of this model. Raises BadRequest as parse_query."""
+    for name in ("query", "hit"):
+        if not isinstance(posted.get(name), str) or not is_orthanc_id(posted[name]):
+            raise BadRequest(f"{name} must be the Orthanc id of an instance")
+    if posted.get("verdict") not in VERDICTS:
+        raise BadRequest(f"verdict must be one of {', '.join(VERDICTS)}")
+    frames = {name: str(posted.get(name, 1)) for name in ("queryFrame", "hitFrame")}
+    query_frame, hit_frame = (_whole(frames, name, default=1, most=MOST_FRAMES) for name in frames)
+    time = now.isoformat(timespec="seconds")
+    return Feedback(posted["query"], query_frame, posted["hit"], hit_frame, posted["verdict"], model, time)
+
+
 def _target(identifier: str, parameters: Mapping[str, str]) -> Target:
     frame = _whole(parameters, "frame", default=1, most=MOST_FRAMES)
     region = _region(parameters["roi"]) if "roi" in parameters else None
     return Target(_identifier(identifier, "<instance>"), frame, region)
+
+
+def _targets(text: str, name: str) -> tuple[Target, ...]:
+    """Return the slices in a list such as <instance>,<instance>:<frame>."""
+    parts = [part.partition(":") for part in text.split(",") if part]
+    if len(parts) > MOST_MARKED:
+        raise BadRequest(f"{name} must name at most {MOST_MARKED} slices")
+    return tuple(
+        Target(_identifier(one, name), _whole({name: frame or "1"}, name, default=1, most=MOST_FRAMES))
+        for one, _, frame in parts
+    )
 
 
 def _identifier(text: str, name: str) -> str:

@@ -71,6 +71,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """A reader's word on a hit: `verdict` is "similar" or "different". Says nothing of who the reader is."""
+
+    query: str
+    query_frame: int
+    hit: str
+    hit_frame: int
+    verdict: str
+    model: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """An instance after the network: what the catalogue is to keep of it.
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cbmir import regions
 from cbmir.answers import DISCLAIMER, Answers
 from cbmir.errors import BadRequest, NotFound
@@ -14,7 +16,6 @@ from cbmir.query import is_orthanc_id
 from cbmir.records import CataloguedSlice
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from cbmir.pixels import Placement
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from cbmir.services import Services
 
 HEAT_DECIMALS = 6
+TOWARDS, AWAY = 0.75, 0.25
+"""Weights of what a reader called similar and different, beside the query's 1: the customary ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,12 @@ class _Opened:
 
 def similar(services: Services, query: Query) -> dict[str, Any]:
     """Return the answer of GET /cbmir/similar/<instance>."""
-    found, vector, indexed = _vector(services, query)
+    found, vector, indexed = _vector(services, query.target)
+    vector = refined(
+        vector,
+        [_vector(services, target)[1] for target in query.more],
+        [_vector(services, target)[1] for target in query.less],
+    )
     settings = services.settings
     viewer = (Path(settings.viewer_directory) / "index.html").is_file()
     answers = Answers(services.archive, services.catalogue, anonymize=settings.anonymize, viewer=viewer)
@@ -78,9 +86,24 @@ def _heat(opened: _Opened, vector: NDArray[np.float32]) -> dict[str, Any]:
     }
 
 
-def _vector(services: Services, query: Query) -> tuple[CataloguedSlice, NDArray[np.float32], bool]:
-    """Return the slice asked about, the vector to search by, and whether the slice is indexed."""
-    target = query.target
+def refined(
+    vector: NDArray[np.float32], more: list[NDArray[np.float32]], less: list[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Return the (dim,) unit vector moved towards some vectors and away from others (Rocchio 1971)."""
+    if not more and not less:
+        return vector
+    moved = vector.copy()
+    if more:
+        moved += TOWARDS * np.mean(more, axis=0)
+    if less:
+        moved -= AWAY * np.mean(less, axis=0)
+    length = float(np.linalg.norm(moved))
+    # what is cancelled out completely says nothing any more
+    return (moved / length).astype(np.float32) if length > 1e-6 else vector
+
+
+def _vector(services: Services, target: Target) -> tuple[CataloguedSlice, NDArray[np.float32], bool]:
+    """Return a slice, the vector to search by, and whether the slice is indexed."""
     orthanc_id = _orthanc_id(services, target.identifier)
     known = services.catalogue.slice_vector(orthanc_id, target.frame, services.embedder.model_id)
     if target.region is not None:

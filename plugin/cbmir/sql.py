@@ -56,6 +56,18 @@ CREATE TABLE diagnosis (
     provenance TEXT NOT NULL,
     PRIMARY KEY (orthanc_id, label)
 ) WITHOUT ROWID;
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY,
+    query INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    query_frame INTEGER NOT NULL,
+    hit INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    hit_frame INTEGER NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('similar', 'different')),
+    model TEXT NOT NULL,
+    time TEXT NOT NULL,  -- ISO 8601, UTC
+    UNIQUE (query, query_frame, hit, hit_frame)
+);
+CREATE INDEX feedback_hit ON feedback(hit);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 """Version 1. Columns that hold DICOM attributes have their keywords as names."""
