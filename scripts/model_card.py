@@ -59,6 +59,7 @@ def _settings(settings: dict[str, dict[str, Any]]) -> str:
 
 def _files(card: dict[str, Any]) -> str:
     side, classes = card["size"], ", ".join(card["labels"])
+    cells = card["cells"]
     return (
         f"`{card['file']}`: ONNX, float32, network `{card['network']}`.\n\n"
         f"- input `image`: (n, 1, {side}, {side}) in 0..1\n"
@@ -66,5 +67,7 @@ def _files(card: dict[str, Any]) -> str:
         f"- output `features`: the last feature map before pooling\n"
         f"- output `logits`: (n, {len(card['labels'])}) for {classes}; "
         f"divide by the temperature {card['temperature']:.3f} before the softmax\n\n"
-        f"SHA-256 `{card['sha256']}`. Licence of the weights: {card['licence']}."
+        f"SHA-256 `{card['sha256']}`.\n\n"
+        f"`{cells['file']}`: the head once more, unsummed: from `features` to what each place gives to the embedding "
+        f"(output `cells`). SHA-256 `{cells['sha256']}`.\n\nLicence of the weights: {card['licence']}."
     )

@@ -71,7 +71,7 @@ def rank(
 def average_precision(ranking: Ranking, k: int | None = None) -> NDArray[np.float64]:
     """Return (q,) float64 average precision over the first k ranks, or all; nan where nothing is relevant.
 
-    AP = mean over the relevant hits of the precision at their rank; with a cut, over the min(k, relevant) best possible.
+    AP: mean, over the relevant hits, of the precision at their rank; with a cut, over min(k, relevant) of them.
     """
     found = ranking.relevant if k is None else ranking.relevant[:, :k]
     precision = np.cumsum(found, axis=1) / np.arange(1, found.shape[1] + 1)

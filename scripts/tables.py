@@ -85,7 +85,7 @@ def read(spec: str, label: str, group: str, labels: Sequence[str] = ()) -> list[
         if column not in columns:
             raise TableError(f"{path} has no column {column!r}; it has {', '.join(sorted(columns))}")
     rows = [
-        Row(path.parent / record["file"], record[label], record[group], _box(record))
+        Row(path.parent.resolve() / record["file"], record[label], record[group], _box(record))
         for record in records
         if all(record[column] in values for column, values in conditions.items())
         and (not labels or record[label] in labels)

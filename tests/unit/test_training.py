@@ -1,0 +1,191 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("torchvision")
+pytest.importorskip("pytorch_metric_learning")
+
+import export  # noqa: E402
+import train  # noqa: E402
+from augmentation import Strength, augment  # noqa: E402
+from recipe import RecipeError, parse  # noqa: E402
+from sampling import batches  # noqa: E402
+from tables import Row  # noqa: E402
+
+RECIPES = sorted((Path(__file__).parents[2] / "scripts" / "recipes").glob("*.toml"))
+
+TINY = """
+[schedule]
+stages = [[32, 1], [48, 2]]
+batch = 6
+warm_up = 1
+"""
+
+ABOUT = """
+licence = "none"
+summary = "A toy."
+intendedUse = "Tests."
+limits = ["knows noise"]
+[[data]]
+name = "noise"
+licence = "CC0"
+attribution = "nobody"
+url = "https://example.org"
+use = "training"
+"""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label", "group", "bbox_cx", "bbox_cy", "bbox_w", "bbox_h"])
+        for number in range(18):
+            Image.fromarray(random.integers(0, 255, (40, 50), np.uint8)).save(folder / f"{number}.png")
+            writer.writerow([f"{number}.png", "abc"[number % 3], number // 3, 0.5, 0.5, 0.2, 0.3])
+    return str(folder / "index.csv")
+
+
+def run(table: str, folder: Path, *more: str) -> dict[str, object]:
+    recipe = folder / "tiny.toml"
+    folder.mkdir(exist_ok=True)
+    recipe.write_text(TINY)
+    wishes = ["--recipe", str(recipe), "--data", f"{table}:group=0,1,2,3", "--hold-out", f"{table}:group=4,5"]
+    train.train(train.arguments([*wishes, "--out", str(folder), "--cache", str(folder / "cache"), *more]))
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+@pytest.mark.filterwarnings("default")  # the exporter warns of its own deprecated parts
+def test_a_training_taken_up_again_ends_as_if_it_had_never_stopped(table: str, tmp_path: Path) -> None:
+    whole = run(table, tmp_path / "whole")
+    run(table, tmp_path / "halves", "--stop-after", "1")
+    halves = run(table, tmp_path / "halves", "--resume")
+    assert whole["epoch"] == halves["epoch"] == 3
+    for kind in ("network", "averaged"):
+        for name, weight in whole[kind].items():
+            assert torch.equal(weight, halves[kind][name]), name
+    assert (tmp_path / "whole" / "curves.png").stat().st_size > 0
+    history = json.loads((tmp_path / "whole" / "history.json").read_text())
+    assert len(history) == 3
+    assert {"class", "metric", "lesion", "mAP", "P@10"} <= history[-1].keys()
+    about = tmp_path / "about.toml"
+    about.write_text(ABOUT)
+    # what was trained can be exported: the same files serve both
+    wishes = ["--checkpoint", str(tmp_path / "whole" / "checkpoint.pt"), "--about", str(about)]
+    export.export(export.arguments([*wishes, "--out", str(tmp_path / "toy"), "--calibrate", f"{table}:group=4,5"]))
+    card = json.loads((tmp_path / "toy" / "card.json").read_text())
+    assert card["name"] == "toy"
+    assert card["labels"] == ["a", "b", "c"]
+    assert card["recipe"]["epochsDone"] == 3
+    assert "# Model card: toy" in (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+
+
+def test_a_checkpoint_of_other_classes_is_refused(table: str, tmp_path: Path) -> None:
+    run(table, tmp_path, "--stop-after", "1")
+    with pytest.raises(ValueError, match="other classes"):
+        run(table, tmp_path, "--labels", "a,b", "--resume")
+
+
+def test_batches_hold_every_class_alike_and_every_group_in_turn() -> None:
+    rows = [Row(Path(f"{n}"), "common", "one") for n in range(90)]
+    rows += [Row(Path(f"r{n}"), "rare", f"g{n % 2}") for n in range(10)]
+    chosen = list(batches(rows, 10, np.random.default_rng(0)))
+    assert len(chosen) == 10
+    for batch in chosen:
+        assert sum(rows[index].label == "rare" for index in batch) == 5
+        groups = [rows[index].group for index in batch if rows[index].label == "rare"]
+        assert abs(groups.count("g0") - groups.count("g1")) <= 1
+
+
+def test_an_epoch_shows_all_of_a_common_class_before_it_repeats() -> None:
+    rows = [Row(Path(f"{n}"), "ab"[n % 2], "one") for n in range(40)]
+    shown = np.concatenate(list(batches(rows, 8, np.random.default_rng(0))))
+    assert sorted(shown) == list(range(40))
+
+
+def test_batches_depend_on_the_seed_alone() -> None:
+    rows = [Row(Path(f"{n}"), "abc"[n % 3], f"{n % 7}") for n in range(50)]
+    first, again, other = (np.array(list(batches(rows, 8, np.random.default_rng(seed)))) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+NOTHING = Strength(**dict.fromkeys(Strength.__dataclass_fields__, 0.0))
+
+
+def test_augmentation_of_no_strength_changes_nothing_and_masks_the_box() -> None:
+    images = torch.rand(2, 1, 32, 32).clamp(0.01, 1)
+    boxes = torch.tensor([[0.25, 0.75, 0.5, 0.5], [-1.0, -1.0, 0.0, 0.0]])
+    changed, masks = augment(images, boxes, 16, NOTHING, torch.Generator().manual_seed(0))
+    assert torch.allclose(changed, images, atol=1e-5)
+    assert masks.tolist() == [[[0, 0], [1, 0]], [[0, 0], [0, 0]]]
+
+
+def test_the_lesion_mask_is_mirrored_with_its_picture() -> None:
+    images = torch.zeros(1, 1, 64, 64)
+    images[..., :16, :16] = 1
+    mirror = Strength(**{**dict.fromkeys(Strength.__dataclass_fields__, 0.0), "flip": 1.0})
+    changed, masks = augment(images, torch.tensor([[0.125, 0.125, 0.25, 0.25]]), 16, mirror, torch.Generator())
+    assert changed[0, 0, :16, 48:].mean() > 0.99
+    assert masks[0, 0].tolist() == [0, 0, 0, 1]
+
+
+def test_the_lesion_mask_follows_a_strong_change() -> None:
+    images = torch.zeros(8, 1, 64, 64)
+    images[..., 16:48, 8:32] = 1
+    boxes = torch.tensor([[20 / 64, 0.5, 24 / 64, 0.5]]).repeat(8, 1)
+    strong = Strength(gamma=0, contrast=0, bias_field=0, noise=0, cutout=0)
+    changed, masks = augment(images, boxes, 4, strong, torch.Generator().manual_seed(1))
+    cells = torch.nn.functional.avg_pool2d(changed, 4)[:, 0]
+    assert (cells - masks).abs().mean() < 0.03
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+
+
+def test_a_picture_stays_within_its_greys() -> None:
+    images = torch.rand(16, 1, 32, 32)
+    changed, _ = augment(images, torch.full((16, 4), -1.0), 16, Strength(), torch.Generator().manual_seed(0))
+    assert changed.isfinite().all()
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_can_be_read(path: Path) -> None:
+    assert parse(path.read_text()).schedule.epochs > 0
+
+
+def test_the_stages_of_a_schedule_follow_one_another() -> None:
+    schedule = parse(TINY).schedule
+    assert [schedule.side(epoch) for epoch in range(4)] == [32, 48, 48, 48]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[optimizer]\n", "unknown section 'optimizer'"),
+        ("[loss]\nmagic = 1", "unknown key 'magic'"),
+        ("[schedule]\nstages = []", "stages"),
+        ("[schedule]\nstages = [[96, 0]]", "stages"),
+        ("no toml", "no TOML"),
+    ],
+)
+def test_a_recipe_with_a_mistake_says_which(text: str, sentence: str) -> None:
+    with pytest.raises(RecipeError, match=sentence):
+        parse(text)
+
+
+def test_the_temperature_makes_the_truth_likeliest() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(20000, 3))
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = np.array([random.choice(3, p=row) for row in chances])
+    # logits three times too sure need to be divided by three
+    assert export.temperature((3 * logits).astype(np.float32), targets) == pytest.approx(3, rel=0.05)
