@@ -25,15 +25,15 @@ export interface ExtensionManager {
 
 export interface Services {
   cornerstoneViewportService: CornerstoneViewportService;
-  customizationService: { setCustomizations(customizations: Record<string, unknown>): void };
+  customizationService: { setCustomizations: (customizations: Record<string, unknown>) => void };
   displaySetService: { getDisplaySetsForSeries(SeriesInstanceUID: string): DisplaySet[] };
   panelService: {
     addPanel(side: 'left' | 'right', panelId: string): void;
     activatePanel(panelId: string, forceActive: boolean): void;
   };
   toolbarService: {
-    register(buttons: ToolbarButton[]): void;
-    updateSection(section: string, buttonIds: string[]): void;
+    register: (buttons: ToolbarButton[]) => void;
+    updateSection: (section: string, buttonIds: string[]) => void;
   };
   viewportGridService: ViewportGridService;
 }

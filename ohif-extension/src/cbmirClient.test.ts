@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { cbmirClient, type SimilarRequest } from './cbmirClient';
+import { Failure } from './failure';
+import { golden } from './testing/answers';
+
+const ROOT = 'https://pacs.example/orthanc/';
+const REQUEST: SimilarRequest = { SOPInstanceUID: '1.2.3', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' };
+
+const fetchDouble = vi.fn<typeof fetch>();
+const client = cbmirClient(ROOT, 50);
+const never = () => new AbortController().signal;
+
+function answers(body: string, init?: ResponseInit): void {
+  fetchDouble.mockResolvedValue(new Response(body, init));
+}
+
+function asked(): string {
+  return (fetchDouble.mock.calls[0]?.[0] as URL).href;
+}
+
+async function failure(signal = never()): Promise<Failure> {
+  const error: unknown = await client.similar(REQUEST, signal).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(Failure);
+  return error as Failure;
+}
+
+/** A server that never answers, but lets go when the request is aborted. */
+function silent(): void {
+  fetchDouble.mockImplementation(
+    (_, init) =>
+      new Promise((_resolve, reject) => {
+        const abort = () => reject(new DOMException('aborted', 'AbortError'));
+        if (init?.signal?.aborted) abort();
+        init?.signal?.addEventListener('abort', abort);
+      }),
+  );
+}
+
+beforeEach(() => {
+  vi.stubGlobal('fetch', fetchDouble.mockReset());
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+describe('similar', () => {
+  it('asks below the root and gives the answer', async () => {
+    answers(JSON.stringify(golden));
+    expect((await client.similar(REQUEST, never())).cases).toHaveLength(1);
+    expect(asked()).toBe(`${ROOT}cbmir/similar/1.2.3?frame=2&k=10&group=patient&samePatient=exclude`);
+  });
+
+  it('writes a space as %20, since Orthanc does not take "+" for one', async () => {
+    answers(JSON.stringify(golden));
+    await client.similar({ ...REQUEST, SeriesDescription: 'T1 & T2 +C' }, never());
+    expect(asked()).toContain('SeriesDescription=T1%20%26%20T2%20%2BC');
+  });
+
+  it.each([
+    [401, 'unauthorised'],
+    [403, 'forbidden'],
+    [404, 'notIndexed'],
+    [503, 'unavailable'],
+    [500, 'unexpected'],
+    [400, 'unexpected'],
+  ])('tells status %d as %s, with and without a body', async (status, kind) => {
+    answers(JSON.stringify({ error: { status, code: 'x', message: 'in words' } }), { status });
+    expect(await failure()).toMatchObject({ kind, detail: 'in words' });
+    answers('', { status });
+    expect(await failure()).toMatchObject({ kind, detail: null });
+    answers('<html>proxy</html>', { status });
+    expect(await failure()).toMatchObject({ kind, detail: null });
+  });
+
+  it('passes on when to try again', async () => {
+    answers('', { status: 503, headers: { 'Retry-After': '7' } });
+    expect((await failure()).retryAfter).toBe(7);
+    answers('', { status: 503 });
+    expect((await failure()).retryAfter).toBeNull();
+  });
+
+  it.each([
+    ['no JSON', 'It works!'],
+    ['half an answer', '{"cases": ['],
+    ['another shape', '{"hits": []}'],
+  ])('does not understand %s', async (_, body) => {
+    answers(body);
+    expect((await failure()).kind).toBe('unexpected');
+  });
+
+  it('tells a server that is gone from one that is slow', async () => {
+    fetchDouble.mockRejectedValue(new TypeError('Failed to fetch'));
+    expect((await failure()).kind).toBe('unreachable');
+    silent();
+    expect((await failure()).kind).toBe('timeout');
+  });
+
+  it('lets go of the request when aborted, before or during it', async () => {
+    silent();
+    const controller = new AbortController();
+    const answer = client.similar(REQUEST, controller.signal);
+    controller.abort();
+    await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(client.similar(REQUEST, controller.signal)).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
+
+describe('status', () => {
+  it('is understood also when the plugin is switched off and sends it with 503', async () => {
+    answers('{"state": "disabled", "reason": "no model"}', { status: 503 });
+    expect(await client.status(never())).toMatchObject({ state: 'disabled', reason: 'no model' });
+  });
+});

@@ -1,0 +1,43 @@
+/** Answers as the plugin gives them, made from the example that both sides are tested against. */
+import golden from '../../../tests/contract/similar.json';
+import type { CaseAnswer, SimilarAnswer, SliceAnswer } from '../answer';
+
+export { golden };
+
+/** A fresh copy of the example. */
+export function goldenAnswer(): SimilarAnswer {
+  return structuredClone(golden);
+}
+
+/** The example with as many cases as there are changes: 1.2.3.2.1.7, 1.2.3.3.1.7, … */
+export function answerWith(...changes: Partial<CaseAnswer>[]): SimilarAnswer {
+  const answer = goldenAnswer();
+  const cases = changes.map((change, index) => {
+    const StudyInstanceUID = `1.2.3.${index + 2}`;
+    const best = slice(`${StudyInstanceUID}.1.7`);
+    const { SeriesInstanceUID } = best;
+    return { ...example(), rank: index + 1, StudyInstanceUID, SeriesInstanceUID, slices: [best], ...change };
+  });
+  return { ...answer, cases };
+}
+
+/** A slice of the series and study that its UID starts with. */
+export function slice(SOPInstanceUID: string): SliceAnswer {
+  const SeriesInstanceUID = SOPInstanceUID.replace(/\.\d+$/, '');
+  const StudyInstanceUID = SeriesInstanceUID.replace(/\.\d+$/, '');
+  return { ...(example().slices[0] as SliceAnswer), SOPInstanceUID, SeriesInstanceUID, StudyInstanceUID };
+}
+
+function example(): CaseAnswer {
+  return goldenAnswer().cases[0] as CaseAnswer;
+}
+
+/** The example as it is with "Anonymize": true. */
+export function anonymousAnswer(): SimilarAnswer {
+  const answer = goldenAnswer();
+  for (const one of [answer.query, ...answer.cases]) {
+    delete one.patient;
+    delete one.StudyDate;
+  }
+  return answer;
+}
