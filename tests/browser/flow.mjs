@@ -1,0 +1,230 @@
+/**
+ * A reader's way through the viewer, in a real browser, against an Orthanc that holds a patient with two studies.
+ *
+ *     node tests/browser/flow.mjs http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER]
+ *
+ * Prints what was seen as JSON; exit code 1 with the reason when a step fails. Screenshots go to the artefacts.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { contrast, openBrowser, until } from './browser.mjs';
+
+const ARTEFACTS = fileURLToPath(new URL('../../ohif-extension/artefacts/', import.meta.url));
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { user: { type: 'string' }, artefacts: { type: 'string', default: ARTEFACTS } },
+});
+const base = (positionals[0] ?? 'http://localhost:8042').replace(/\/$/, '');
+const { browser, page, seen, shot } = await openBrowser({ url: base, ...values });
+const cy = (/** @type {string} */ name) => page.locator(`[data-cy="${name}"]`);
+/** @type {Record<string, number>} */
+const seconds = {};
+
+/** @param {string} name @param {() => Promise<void>} action */
+async function step(name, action) {
+  const start = Date.now();
+  try {
+    await action();
+    await shot(`${String(Object.keys(seconds).length + 1).padStart(2, '0')}-${name}`);
+  } catch (error) {
+    await shot(`failed-${name}`);
+    throw new Error(`step "${name}": ${error instanceof Error ? error.message : error}`);
+  }
+  seconds[name] = (Date.now() - start) / 1000;
+}
+
+/** @param {string} address */
+async function rest(address) {
+  const headers = values.user ? { Authorization: `Basic ${Buffer.from(values.user).toString('base64')}` } : undefined;
+  const response = await fetch(`${base}${address}`, { headers });
+  assert.equal(response.status, 200, address);
+  return response.json();
+}
+
+/** A study whose patient has another one, so that there are priors to find. */
+async function chooseStudy() {
+  const studies = await rest('/studies?expand');
+  const ofPatient = (/** @type {any} */ study) =>
+    studies.filter((/** @type {any} */ other) => other.ParentPatient === study.ParentPatient);
+  const study = studies.find((/** @type {any} */ one) => ofPatient(one).length > 1);
+  assert.ok(study, 'the archive needs a patient with two studies');
+  return study;
+}
+
+/** Which slice a viewport shows, such as "I:5 (5/9)". @param {number} n */
+async function overlay(n) {
+  const texts = await cy('viewport-overlay-bottom-right').allInnerTexts();
+  return texts[n]?.replace(/\s+/g, '') ?? '';
+}
+
+/** @param {number} n @param {number} notches */
+async function scroll(n, notches) {
+  const box = await page.locator('canvas.cornerstone-canvas').nth(n).boundingBox();
+  assert.ok(box);
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  for (let i = 0; i < Math.abs(notches); i++) {
+    await page.mouse.wheel(0, 100 * Math.sign(notches));
+    await page.waitForTimeout(80);
+  }
+}
+
+const hasPicture = (/** @type {number} */ n) =>
+  until(`a picture in viewport ${n}`, async () => ((await contrast(page, n)) ?? 0) > 5);
+const viewports = () => page.locator('canvas.cornerstone-canvas').count();
+const cardsPainted = () =>
+  until('cards with their pictures', () =>
+    page.evaluate(() => {
+      const pictures = [...document.querySelectorAll('[data-cy="cbmir-card"] img')];
+      return pictures.length > 0 && pictures.every((one) => one instanceof HTMLImageElement && one.naturalWidth > 0);
+    }),
+  );
+
+/** From the click to the cards in the page, as the page's own clock has it. */
+async function clickToCards() {
+  await page.evaluate(() => {
+    const button = document.querySelector('[data-cy="cbmir-find"]');
+    window.cbmirTimes = {};
+    button?.addEventListener('click', () => (window.cbmirTimes.clicked = performance.now()), { once: true, capture: true });
+    new MutationObserver((_, observer) => {
+      if (!window.cbmirTimes.clicked || !document.querySelector('[data-cy="cbmir-hit"]')) return;
+      observer.disconnect();
+      requestAnimationFrame(() => setTimeout(() => (window.cbmirTimes.painted = performance.now()), 0));
+    }).observe(document.querySelector('[data-cy="cbmir-panel"]'), { childList: true, subtree: true });
+  });
+  // Two frames between: the old cards must be gone before new ones can be seen.
+  await cy('cbmir-find').click();
+  return until('cards', () => page.evaluate(() => window.cbmirTimes.painted && window.cbmirTimes.painted - window.cbmirTimes.clicked));
+}
+
+const study = await chooseStudy();
+const { PatientName } = study.PatientMainDicomTags;
+const { StudyInstanceUID, StudyDate } = study.MainDicomTags;
+/** @type {number[]} */
+const milliseconds = [];
+let before = '';
+
+try {
+  await step('list', async () => {
+    await page.goto(`${base}/ohif/`);
+    await page.getByText(PatientName.replace('^', ', ')).first().waitFor({ timeout: 60_000 });
+  });
+  await step('image', async () => {
+    await page.getByText(PatientName.replace('^', ', ')).first().click();
+    await page.getByRole('button', { name: /Basic Viewer/ }).or(page.getByRole('link', { name: /Basic Viewer/ })).first().click();
+    await hasPicture(0);
+    await cy('FindSimilar').first().waitFor();
+    await scroll(0, 3);
+    await until('the slice number', async () => (await overlay(0)) !== '');
+  });
+  await step('find', async () => {
+    before = await overlay(0);
+    await cy('FindSimilar').first().click();
+    await cy('cbmir-hit').first().waitFor();
+    await cardsPainted();
+    await page.getByText('Not for diagnosis').waitFor();
+    await page.locator('[data-cy="cbmir-priors"][data-state="found"]').waitFor();
+  });
+  await step('options', async () => {
+    await cy('cbmir-options-button').click();
+    await cy('cbmir-options').waitFor();
+    await page.getByLabel('Same sequence description').check();
+    await cardsPainted();
+    assert.match(seen.similarRequests.join('\n'), /SeriesDescription=/);
+  });
+  await cy('cbmir-reset').click();
+  await cy('cbmir-options-button').click();
+  await cardsPainted();
+  await step('compare', async () => {
+    await cy('cbmir-hit').nth(1).click();
+    await hasPicture(1);
+    await cy('cbmir-back').waitFor();
+    await until('the query slice on the left', async () => (await overlay(0)) === before);
+    await page.waitForTimeout(700);
+  });
+  await step('next-by-key', async () => {
+    await page.keyboard.press('.');
+    await page.getByText('3 of').waitFor();
+    await page.waitForTimeout(1500);
+    await hasPicture(1);
+    await page.keyboard.press(',');
+    await page.getByText('2 of').waitFor();
+    await page.waitForTimeout(1500);
+  });
+  await step('linked-scrolling', async () => {
+    const right = await overlay(1);
+    await scroll(0, 2);
+    await until('the right side to follow', async () => (await overlay(1)) !== right, 5000);
+    await scroll(0, -2);
+  });
+  await step('more-slices', async () => {
+    if ((await cy('cbmir-more').count()) === 0) return;
+    await cy('cbmir-more').first().click();
+    await cy('cbmir-slice').first().click();
+    await page.waitForTimeout(1500);
+    await hasPicture(1);
+  });
+  await step('other-tab-and-back', async () => {
+    await page.locator('[data-cy$="-btn"][data-cy^="panelSegmentation"], [data-cy^="trackedMeasurements"], [data-cy="measurements-btn"]').first().click();
+    await cy('cbmir-panel').waitFor({ state: 'detached' });
+    await cy('similarCases-btn').click();
+    await cy('cbmir-hit').first().waitFor();
+  });
+  await step('back', async () => {
+    await cy('cbmir-back').click();
+    await until('one viewport', async () => (await viewports()) === 1);
+    await hasPicture(0);
+    await until('the slice from before', async () => (await overlay(0)) === before);
+  });
+  await step('priors', async () => {
+    await cy('cbmir-prior').first().click();
+    await hasPicture(1);
+    await cy('cbmir-back').waitFor();
+    await page.waitForTimeout(700);
+  });
+  await step('keyboard-only', async () => {
+    await cy('cbmir-back').click();
+    await until('one viewport', async () => (await viewports()) === 1);
+    await hasPicture(0);
+    await page.locator('canvas.cornerstone-canvas').first().click();
+    await page.keyboard.press('f');
+    await cy('cbmir-hit').first().waitFor();
+    await cy('cbmir-hit').first().focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await cy('cbmir-back').waitFor();
+    await page.getByText('2 of').waitFor();
+    await hasPicture(1);
+    await cy('cbmir-back').click();
+    await until('one viewport', async () => (await viewports()) === 1);
+    await hasPicture(0);
+  });
+  await step('measured', async () => {
+    for (let i = 0; i < 10; i++) milliseconds.push(await clickToCards());
+  });
+  await step('left-and-entered-again', async () => {
+    await cy('return-to-work-list').click();
+    await page.getByText(PatientName.replace('^', ', ')).first().waitFor();
+    await page.goBack();
+    await hasPicture(0);
+    await cy('FindSimilar').first().waitFor();
+    assert.equal(await cy('FindSimilar').count(), 1, 'one button');
+    assert.equal(await cy('similarCases-btn').count(), 1, 'one tab');
+    await cy('FindSimilar').first().click();
+    await cy('cbmir-hit').first().waitFor();
+  });
+  assert.deepEqual(seen.pageErrors, [], 'errors in the page');
+  assert.deepEqual(seen.foreignRequests, [], 'requests to other origins');
+  assert.deepEqual(seen.failedRequests, [], 'failed requests');
+  assert.deepEqual(seen.consoleErrors, [], 'errors in the console');
+} finally {
+  milliseconds.sort((a, b) => a - b);
+  const report = { base, study: { StudyInstanceUID, StudyDate }, seconds, clickToCardsMs: milliseconds, ...seen };
+  fs.writeFileSync(path.join(values.artefacts, 'flow.json'), `${JSON.stringify(report, null, 2)}\n`);
+  console.log(JSON.stringify(report));
+  await browser.close();
+}
