@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -96,13 +97,9 @@ class SliceIndex:
     def remove(self, labels: list[int]) -> None:
         """Remove labels; unknown and already removed ones are passed over."""
         with self._lock.write():
-            for label in labels:
-                try:
-                    self._graph.mark_deleted(label)
-                except RuntimeError:
-                    continue
-                self._deleted += 1
-                self.changes_since_snapshot += 1
+            newly = _mark_deleted(self._graph, labels)
+            self._deleted += newly
+            self.changes_since_snapshot += newly
 
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to k labels and their similarities, the most similar first."""
@@ -169,11 +166,11 @@ class SliceIndex:
         """Load the snapshot, take out what the catalogue has no more and add what came after."""
         graph, known = self._load()
         gone = np.setdiff1d(known, live).tolist()
+        newly = _mark_deleted(graph, gone)
         with self._lock.write():
-            self._graph = graph
-        self.remove(gone)
-        # those that were deleted before the snapshot was taken are in it as such
-        self._deleted = len(gone)
+            # the others were deleted before the snapshot was taken, and are in it as such
+            self._graph, self._deleted = graph, len(gone)
+            self.changes_since_snapshot += newly
         for labels, portion in vectors(np.setdiff1d(live, known)):
             self.add(labels, portion)
 
@@ -207,6 +204,16 @@ class SliceIndex:
         graph.init_index(capacity, M=M, ef_construction=EF_CONSTRUCTION)
         graph.set_ef(EF_SEARCH)
         return graph
+
+
+def _mark_deleted(graph: hnswlib.Index, labels: list[int]) -> int:
+    """Have a graph no longer find these labels. Return how many of them it knew and still found."""
+    newly = 0
+    for label in labels:
+        with contextlib.suppress(RuntimeError):
+            graph.mark_deleted(label)
+            newly += 1
+    return newly
 
 
 def _sha256(path: Path) -> str:

@@ -86,7 +86,7 @@ class OrthancProcess:
     def start(self) -> OrthancProcess:
         """Start Orthanc and wait until the plugin runs, or says why not."""
         self.launch()
-        wait_for(self._is_up, "Orthanc starts", seconds=START_SECONDS)
+        self.wait_for_start()
         assert self.is_alive(), f"Orthanc did not start:\n{self.log_text()[-3000:]}"
         return self
 
@@ -99,8 +99,11 @@ class OrthancProcess:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([ORTHANC, str(path)], stdout=log, stderr=log, env=environment)
 
-    def _is_up(self) -> bool:
-        """Return whether there is nothing to wait for any more."""
+    def wait_for_start(self) -> None:
+        """Wait until the plugin has loaded or said why not, or Orthanc died of it."""
+        wait_for(self._has_started, "Orthanc starts", seconds=START_SECONDS)
+
+    def _has_started(self) -> bool:
         try:
             return not self.is_alive() or self.status().get("state") != "starting"
         except (httpx.HTTPError, ValueError):
@@ -153,6 +156,10 @@ class OrthancProcess:
     def log_text(self) -> str:
         """Return all that Orthanc logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def log_from(self, position: int) -> str:
+        """Return what Orthanc logged from this length of the log on."""
+        return self.log_text()[position:]
 
     def errors(self) -> list[str]:
         """Return the lines that Orthanc logged as errors."""
