@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
+_PRAGMAS = (
+    "journal_mode = WAL",
+    # a power cut may cost the last commits, never the file; reconciliation finds what is missing
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    # vectors are patient data: deleted ones are overwritten
+    "secure_delete = ON",
+)
+
 
 def open_catalogue(path: Path, log: Callable[[str], None]) -> Catalogue:
     """Return the catalogue in the file; a damaged one is put aside, and all is indexed anew.
@@ -68,19 +77,29 @@ class Catalogue:
         # vectors are patient data; SQLite gives its log the same mode
         path.touch(mode=0o600)
         self._local = threading.local()
+        try:
+            self._prepare()
+        except Exception:
+            # before the file is put aside: a connection that closes later would take the new file's log with it
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Check the file, and give an empty one its tables."""
         database = self._connection()
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError(f"{path} is damaged")
+            raise sqlite3.DatabaseError(f"{self._path} is damaged")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
         elif version != SCHEMA_VERSION:
-            raise CatalogueError(f"{path} was made by another version of this plugin")
+            raise CatalogueError(f"{self._path} was made by another version of this plugin")
 
     def close(self) -> None:
         """Close this thread's connection; the others close with their threads."""
-        self._connection().close()
-        del self._local.database
+        database: sqlite3.Connection | None = self._local.__dict__.pop("database", None)
+        if database is not None:
+            database.close()
 
     # ---- writing: the worker's thread only ----
 
@@ -89,8 +108,12 @@ class Catalogue:
         with self._transaction() as database:
             gone = []
             for orthanc_id in orthanc_ids:
-                gone += self._drop(database, orthanc_id)[0]
-                database.execute("INSERT INTO instance (orthanc_id, state) VALUES (?, 'pending')", (orthanc_id,))
+                labels, series = self._drop(database, orthanc_id)
+                gone += labels
+                # an overwritten instance keeps its series, so that the series goes when the instance does
+                database.execute(
+                    "INSERT INTO instance (orthanc_id, state, series) VALUES (?, 'pending', ?)", (orthanc_id, series)
+                )
             return gone
 
     def forget(self, orthanc_ids: Iterable[str]) -> list[int]:
@@ -291,7 +314,7 @@ class Catalogue:
     def slices(self, labels: Sequence[int]) -> dict[int, CataloguedSlice]:
         """Return the slices with these labels; those deleted meanwhile are missing."""
         found: dict[int, CataloguedSlice] = {}
-        series: dict[int, Series] = {}
+        series: dict[int, Series | None] = {}
         for some in portions(labels):
             for row in self._connection().execute(
                 "SELECT label, orthanc_id, frame, number_of_frames, SOPInstanceUID, series"
@@ -300,7 +323,8 @@ class Catalogue:
             ):
                 if row[5] not in series:
                     series[row[5]] = self._series(row[5])
-                found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], series[row[5]])
+                if (its := series[row[5]]) is not None:
+                    found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], its)
         return found
 
     def select(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> NDArray[np.int64]:
@@ -356,12 +380,12 @@ class Catalogue:
         database: sqlite3.Connection | None = getattr(self._local, "database", None)
         if database is None:
             database = sqlite3.connect(self._path, isolation_level=None, timeout=5)
-            database.execute("PRAGMA journal_mode = WAL")
-            # a power cut may cost the last commits, never the file; reconciliation finds what is missing
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA foreign_keys = ON")
-            # vectors are patient data: deleted ones are overwritten
-            database.execute("PRAGMA secure_delete = ON")
+            try:
+                for pragma in _PRAGMAS:
+                    database.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                database.close()
+                raise
             self._local.database = database
         return database
 
@@ -428,7 +452,7 @@ class Catalogue:
         ).fetchone()
         return int(row_id)
 
-    def _series(self, row_id: int) -> Series:
+    def _series(self, row_id: int) -> Series | None:
         row = (
             self._connection()
             .execute(
@@ -438,5 +462,7 @@ class Catalogue:
             )
             .fetchone()
         )
+        if row is None:
+            return None
         facts = {keyword: text for keyword, text in zip(FACTS, row[6:], strict=True) if text}
         return Series(row[0], row[1], row[2], row[3], row[4], row[5], facts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from orthanc_double import OrthancDouble, orthanc_id
 
-from cbmir.api import Api, Services, State
+from cbmir.api import Api
 from cbmir.archive import Archive
 from cbmir.catalogue import Catalogue
 from cbmir.embedding import Embedder
@@ -18,10 +18,12 @@ from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.records import Embedded, Series
 from cbmir.search import Search
+from cbmir.services import Services, State
 from cbmir.settings import Settings
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,10 +33,24 @@ if TYPE_CHECKING:
 SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
 
 
-def tiny_session(batch: NDArray[np.float32], /) -> NDArray[np.float32]:
+def tiny_session(batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
     """Project squares to a few numbers: alike squares lie close together."""
-    matrix = np.random.default_rng(0).standard_normal((SIZE * SIZE, DIM)).astype(np.float32)
-    return units(batch.reshape(len(batch), -1) @ matrix)
+    if outputs == ["features"]:
+        return [batch]
+    assert outputs == ["embedding"]
+    return [units(np.einsum("ncyx,yxd->nd", batch, _projection()))]
+
+
+def tiny_head(features: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
+    """Say what each of 8 x 8 places gives to the embedding of `tiny_session`."""
+    assert outputs == ["cells"]
+    given = np.einsum("ncyx,yxd->ndyx", features, _projection())
+    cells = given.reshape(len(given), DIM, 8, SIZE // 8, 8, SIZE // 8).sum(axis=(3, 5))
+    return [cells / np.linalg.norm(cells.sum(axis=(2, 3)), axis=1)[:, None, None, None]]
+
+
+def _projection() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((SIZE, SIZE, DIM)).astype(np.float32)
 
 
 def units(vectors: Any) -> NDArray[np.float32]:
@@ -45,7 +61,7 @@ def units(vectors: Any) -> NDArray[np.float32]:
 
 def tiny_embedder(session: Session = tiny_session, model: str = MODEL) -> Embedder:
     """Return an embedder that needs no model file."""
-    return Embedder(model, model.split("-", maxsplit=1)[0], SIZE, DIM, ("glioma",), {}, session)
+    return Embedder(model, model.split("-", maxsplit=1)[0], SIZE, DIM, ("glioma",), {}, session, tiny_head)
 
 
 def series(patient: str = "P1", study: int = 1, number: int = 1, **facts: str) -> Series:

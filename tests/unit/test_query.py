@@ -4,7 +4,8 @@ import pytest
 
 from cbmir.errors import BadRequest
 from cbmir.matching import MATCHED, Condition
-from cbmir.query import is_orthanc_id, parse_query
+from cbmir.query import Comparison, Target, is_orthanc_id, parse_comparison, parse_query
+from cbmir.regions import Region
 from cbmir.search import Criteria
 
 ORTHANC_ID = "6b81a777-aabb3b7c-9d5c3f1e-8b0a7d4c-2f1e0d9c"
@@ -60,7 +61,7 @@ def test_a_wrong_choice_is_refused_with_those_that_there_are(name: str, allowed:
 
 @pytest.mark.parametrize("name", ["K", "limit", "PatientName", "PatientID", "modality", ""])
 def test_an_unknown_parameter_is_refused_with_the_known_ones_and_not_repeated(name: str) -> None:
-    with pytest.raises(BadRequest, match="known are k, frame, group, samePatient, roi, Modality") as caught:
+    with pytest.raises(BadRequest, match="known are k, frame, group, samePatient, roi, more, less, Modality") as caught:
         parse_query(ORTHANC_ID, {name: "<script>"}, 0)
     assert "<script>" not in str(caught.value)
 
@@ -78,7 +79,7 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones_and_not_repeated(na
         "1." * 33,
         "1.2\n",
         "1.2%",
-        "１.2",
+        "\uff11.2",
         "\udcff",
     ],
 )
@@ -97,3 +98,38 @@ def test_a_text_that_no_attribute_can_hold_is_refused(text: str) -> None:
 def test_an_orthanc_id_is_told_from_a_uid() -> None:
     assert is_orthanc_id(ORTHANC_ID)
     assert not is_orthanc_id("1.2.3")
+
+
+def test_a_region_is_four_numbers() -> None:
+    assert parse_query("1.2", {"roi": "120,88.5,40,32"}, 0).target.region == Region(120, 88.5, 40, 32)
+
+
+@pytest.mark.parametrize("roi", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,0,4", "1,2,3,-4", "nan,0,1,1", "0,0,inf,1"])
+def test_anything_else_is_no_region(roi: str) -> None:
+    with pytest.raises(BadRequest, match="roi must be x,y,width,height"):
+        parse_query("1.2", {"roi": roi}, 0)
+
+
+def test_a_comparison_names_two_slices() -> None:
+    comparison = parse_comparison("1.2", {"frame": "2", "against": ORTHANC_ID, "againstFrame": "3", "roi": "0,0,1,1"})
+    assert comparison == Comparison(Target("1.2", 2, Region(0, 0, 1, 1)), Target(ORTHANC_ID, 3))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"against": "x"}, {"against": "1.2", "k": "3"}])
+def test_a_comparison_with_nothing_or_with_what_is_not_known_is_refused(parameters: dict[str, str]) -> None:
+    with pytest.raises(BadRequest):
+        parse_comparison("1.2", parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "against"),
+        ({"against": "x"}, "against"),
+        ({"against": "1.2", "k": "3"}, "known are frame, against, againstFrame, roi"),
+        ({"against": "1.2", "againstFrame": "0"}, "againstFrame must be a whole number"),
+    ],
+)
+def test_a_comparison_without_its_second_slice_is_refused(parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        parse_comparison("1.2", parameters)

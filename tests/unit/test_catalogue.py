@@ -1,0 +1,553 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from parts import DIM, MODEL, embedded, series, units
+
+from cbmir.catalogue import Catalogue, open_catalogue
+from cbmir.errors import CatalogueError
+from cbmir.matching import parse
+from cbmir.records import Feedback, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cbmir.records import Series
+
+INDEXED_ONCE = ("a", "b", "c")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "catalogue.sqlite"
+
+
+@pytest.fixture
+def catalogue(path: Path) -> Iterator[Catalogue]:
+    catalogue = Catalogue(path)
+    yield catalogue
+    catalogue.close()
+
+
+def put(catalogue: Catalogue, name: str, belongs_to: Series | None = None, **details: Any) -> list[int]:
+    """Index an instance; return its labels."""
+    catalogue.enqueue([name])
+    came, _ = catalogue.record(embedded(name, belongs_to, **details), MODEL)
+    return came
+
+
+def selected(catalogue: Catalogue, **filters: str) -> set[str]:
+    """Return the Orthanc ids of the slices that fulfil the filters."""
+    conditions = [condition for keyword, text in filters.items() if (condition := parse(keyword, text))]
+    labels = catalogue.select(conditions, model=MODEL)
+    return {found.orthanc_id for found in catalogue.slices(labels.tolist()).values()}
+
+
+def rows(path: Path, table: str) -> int:
+    database = sqlite3.connect(path)
+    try:
+        return int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
+    finally:
+        database.close()
+
+
+# ---- states ----
+
+
+def test_pending_instances_come_newest_first(catalogue: Catalogue) -> None:
+    catalogue.enqueue(["a", "b", "c"])
+    catalogue.enqueue(["d"])
+    assert catalogue.pending(10) == ["d", "c", "b", "a"]
+    assert catalogue.pending(2) == ["d", "c"]
+    assert catalogue.pending(2, without={"d", "b"}) == ["c", "a"]
+
+
+def test_what_arrives_again_is_the_newest(catalogue: Catalogue) -> None:
+    catalogue.enqueue(["a", "b", "c"])
+    catalogue.enqueue(["a"])
+    assert catalogue.pending(10) == ["a", "c", "b"]
+
+
+def test_an_indexed_instance_that_arrives_again_is_pending_and_its_vectors_are_gone(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a")
+    assert catalogue.enqueue(["a"]) == labels
+    assert catalogue.pending(1) == ["a"]
+    assert catalogue.live_labels(MODEL).tolist() == []
+
+
+def test_each_state_is_counted(catalogue: Catalogue) -> None:
+    assert catalogue.counts() == {"pending": 0, "indexed": 0, "skipped": 0, "failed": 0}
+    put(catalogue, "a")
+    catalogue.enqueue(["b", "c", "d", "e"])
+    catalogue.settle("b", "skipped", "no pixels")
+    catalogue.settle("c", "skipped", "no pixels")
+    catalogue.settle("d", "failed", "cut")
+    assert catalogue.counts() == {"pending": 1, "indexed": 1, "skipped": 2, "failed": 1}
+    assert catalogue.reasons(10) == [("skipped", "no pixels", 2), ("failed", "cut", 1)]
+    assert catalogue.reasons(1) == [("skipped", "no pixels", 2)]
+    assert catalogue.orthanc_ids() == set("abcde")
+
+
+def test_an_entry_is_found_by_either_id(catalogue: Catalogue) -> None:
+    put(catalogue, "a", sop="1.2.3", note="1 frame left out")
+    for identifier in ("a", "1.2.3"):
+        entry = catalogue.entry(identifier)
+        assert entry is not None
+        assert (entry.orthanc_id, entry.state, entry.reason) == ("a", "indexed", "1 frame left out")
+    assert catalogue.entry("1.2.4") is None
+
+
+def test_what_failed_later_loses_its_vectors(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a")
+    assert catalogue.settle("a", "failed", "cut") == labels
+    assert catalogue.slices(labels) == {}
+
+
+def test_an_instance_forgotten_meanwhile_stays_forgotten(catalogue: Catalogue) -> None:
+    assert catalogue.record(embedded("a"), MODEL) == ([], [])
+    assert catalogue.settle("a", "failed", "x") == []
+    assert catalogue.orthanc_ids() == set()
+    assert catalogue.parents() == set()
+
+
+def test_settled_instances_can_be_reopened_by_state_and_keep_their_vectors(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a")
+    catalogue.enqueue(["b", "c"])
+    catalogue.settle("b", "skipped", "x")
+    catalogue.settle("c", "failed", "x")
+    assert catalogue.reopen(["failed", "indexed"]) == 2
+    assert set(catalogue.pending(9)) == {"a", "c"}
+    assert catalogue.live_labels(MODEL).tolist() == labels
+    entry = catalogue.entry("c")
+    assert entry is not None
+    assert entry.reason is None
+
+
+# ---- vectors ----
+
+
+def test_a_vector_is_kept_exactly(catalogue: Catalogue) -> None:
+    vector = units(np.random.default_rng(0).standard_normal((1, DIM)))
+    (label,) = put(catalogue, "a", vectors=vector)
+    found = catalogue.slice_vector("a", 1, MODEL)
+    assert found is not None
+    assert found[0].label == label
+    np.testing.assert_array_equal(found[1], vector[0])
+
+
+def test_frames_have_labels_of_their_own(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a", vectors=np.eye(3, DIM))
+    found = catalogue.slices(labels)
+    assert [found[label].frame for label in labels] == [1, 2, 3]
+    assert {one.number_of_frames for one in found.values()} == {3}
+    assert catalogue.slice_vector("a", 4, MODEL) is None
+    assert catalogue.slice_vector("a", 1, "another") is None
+    assert catalogue.slice_vector("b", 1, MODEL) is None
+
+
+def test_new_vectors_of_an_instance_replace_the_old_ones(catalogue: Catalogue) -> None:
+    old = put(catalogue, "a", vectors=np.eye(3, DIM))
+    came, gone = catalogue.record(embedded("a"), MODEL)
+    assert gone == old
+    assert len(came) == 1
+    assert not set(came) & set(old)
+    assert catalogue.live_labels(MODEL).tolist() == came
+
+
+def test_a_label_is_never_used_twice(catalogue: Catalogue) -> None:
+    seen: set[int] = set()
+    for turn in range(20):
+        labels = put(catalogue, str(turn % 3), vectors=np.eye(2, DIM))
+        assert not seen & set(labels)
+        seen |= set(labels)
+        if turn % 4 == 0:
+            catalogue.forget(["0", "1", "2"])
+
+
+def test_a_label_is_not_used_again_after_a_restart(path: Path) -> None:
+    first = Catalogue(path)
+    labels = put(first, "a")
+    first.forget(["a"])
+    first.close()
+    second = Catalogue(path)
+    assert put(second, "a") > labels
+    second.close()
+
+
+def test_vectors_come_in_the_order_asked_for_without_those_that_are_gone(catalogue: Catalogue) -> None:
+    labels = [put(catalogue, str(number), vectors=np.eye(DIM)[number])[0] for number in range(5)]
+    catalogue.forget(["2"])
+    wanted = np.array([labels[4], labels[2], labels[0], 10**9])
+    ((found, vectors),) = catalogue.vectors(wanted)
+    assert found.tolist() == [labels[4], labels[0]]
+    np.testing.assert_array_equal(vectors, np.eye(DIM, dtype=np.float32)[[4, 0]])
+    assert list(catalogue.vectors(np.array([10**9]))) == []
+
+
+def test_more_labels_than_one_statement_can_bind_are_found(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a", vectors=np.ones((2500, DIM)))
+    assert len(catalogue.slices(labels)) == 2500
+    assert sum(len(found) for found, _ in catalogue.vectors(np.array(labels))) == 2500
+
+
+def test_another_model_s_vectors_are_reopened_and_kept_until_the_new_ones_are_there(catalogue: Catalogue) -> None:
+    put(catalogue, "a")
+    catalogue.enqueue(["b", "c"])
+    catalogue.record(embedded("b"), "new")
+    assert catalogue.reopen_other_models("new") == 1
+    assert catalogue.pending(9) == ["c", "a"]
+    assert len(catalogue.live_labels(MODEL)) == 1
+    catalogue.record(embedded("a"), "new")
+    assert len(catalogue.live_labels(MODEL)) == 0
+    assert len(catalogue.live_labels("new")) == 2
+    assert catalogue.reopen_other_models("new") == 0
+
+
+# ---- what belongs together ----
+
+
+def test_forgetting_the_last_instance_drops_series_and_what_was_said_of_it(catalogue: Catalogue, path: Path) -> None:
+    one, other = series("P1", 1, 1), series("P1", 1, 2)
+    put(catalogue, "a", one)
+    put(catalogue, "b", one)
+    put(catalogue, "c", other)
+    for name in (one.orthanc_id, other.orthanc_id, one.study_orthanc_id):
+        catalogue.set_labels(name, [Label("glioma", "histology")])
+    catalogue.forget(["a"])
+    assert rows(path, "series") == 2
+    catalogue.forget(["b"])
+    assert catalogue.parents() == {other.orthanc_id, other.study_orthanc_id}
+    assert catalogue.labels([one.orthanc_id])[one.orthanc_id] == []
+    assert catalogue.labels([one.study_orthanc_id])[one.study_orthanc_id] != []
+    catalogue.forget(["c"])
+    assert [rows(path, table) for table in ("instance", "slice", "series", "diagnosis")] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("between", ["nothing", "skipped", "failed"])
+def test_nothing_is_left_of_an_instance_that_was_overwritten_and_then_deleted(
+    catalogue: Catalogue, path: Path, between: str
+) -> None:
+    """An overwritten instance lost its tie to the series, so that the series' facts outlived the patient's deletion."""
+    one = series()
+    put(catalogue, "a", one)
+    catalogue.set_labels(one.study_orthanc_id, [Label("glioma", "histology")])
+    catalogue.enqueue(["a"])
+    if between != "nothing":
+        catalogue.settle("a", between, "x")
+    catalogue.forget(["a"])
+    assert [rows(path, table) for table in ("instance", "slice", "series", "diagnosis")] == [0, 0, 0, 0]
+
+
+def test_deleted_vectors_are_overwritten_in_the_file(catalogue: Catalogue, path: Path) -> None:
+    vector = units(np.random.default_rng(7).standard_normal((1, DIM)))
+    put(catalogue, "a", vectors=vector)
+    put(catalogue, "b")
+    catalogue.forget(["a"])
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    assert vector.tobytes() not in path.read_bytes()
+
+
+def test_facts_of_a_series_follow_its_newest_instance(catalogue: Catalogue) -> None:
+    put(catalogue, "a", series(SeriesDescription="old"))
+    (label,) = put(catalogue, "b", series(SeriesDescription="new"))
+    found = catalogue.slices([label])[label]
+    assert found.series.facts == {"Modality": "MR", "SeriesDescription": "new"}
+
+
+def test_labels_are_replaced_as_a_whole(catalogue: Catalogue) -> None:
+    one = series()
+    put(catalogue, "a", one)
+    catalogue.set_labels(one.orthanc_id, [Label("b", "report"), Label("a", "histology"), Label("a", "again")])
+    assert catalogue.labels([one.orthanc_id]) == {one.orthanc_id: [Label("a", "histology"), Label("b", "report")]}
+    catalogue.set_labels(one.orthanc_id, [])
+    assert catalogue.labels([one.orthanc_id, "x"]) == {one.orthanc_id: [], "x": []}
+
+
+def test_parents_are_the_series_and_studies_with_an_instance(catalogue: Catalogue) -> None:
+    one = series()
+    put(catalogue, "a", one)
+    assert catalogue.parents() == {one.orthanc_id, one.study_orthanc_id}
+    assert catalogue.known_parents(["x", one.study_orthanc_id, one.orthanc_id]) == [
+        one.study_orthanc_id,
+        one.orthanc_id,
+    ]
+    assert catalogue.modalities() == {"MR": 1}
+
+
+# ---- filters ----
+
+
+@pytest.fixture
+def filled(catalogue: Catalogue) -> Catalogue:
+    """Return a catalogue of a few patients with different facts, and one without any."""
+    facts = {
+        "plain": {"SeriesDescription": "T1 SE TRA", "StudyDate": "20240131", "PatientAge": "054Y", "PatientSex": "F"},
+        "flair": {"SeriesDescription": "T2 FLAIR", "StudyDate": "20230101", "PatientAge": "008M", "PatientSex": "M"},
+        "marks": {"SeriesDescription": "50%_!'\"", "StudyDate": "20250601", "PatientAge": "060Y"},
+        "silent": {},
+    }
+    for number, (name, known) in enumerate(facts.items()):
+        put(catalogue, name, series(f"P{number}", number, **known))
+    return catalogue
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, {"plain", "flair", "marks", "silent"}),
+        ({"SeriesDescription": "t2 flair"}, {"flair"}),
+        ({"SeriesDescription": "*flair*"}, {"flair"}),
+        ({"SeriesDescription": "T? *"}, {"flair"} | {"plain"}),
+        ({"SeriesDescription": "*%*"}, {"marks"}),
+        ({"SeriesDescription": "*_*"}, {"marks"}),
+        ({"SeriesDescription": "*!'\"*"}, {"marks"}),
+        ({"SeriesDescription": "%"}, set()),
+        ({"SeriesDescription": "' OR 1=1 --"}, set()),
+        ({"StudyDate": "20230101"}, {"flair"}),
+        ({"StudyDate": "20230101-20240131"}, {"flair", "plain"}),
+        ({"StudyDate": "20240201-"}, {"marks"}),
+        ({"StudyDate": "-20231231"}, {"flair"}),
+        ({"PatientAge": "040Y-060Y"}, {"plain", "marks"}),
+        ({"PatientAge": "-001Y"}, {"flair"}),
+        ({"PatientAge": "008M"}, {"flair"}),
+        ({"PatientAge": "055Y-"}, {"marks"}),
+        ({"PatientSex": "f"}, {"plain"}),
+        ({"PatientSex": "?"}, {"plain", "flair"}),
+        ({"PatientSex": "F", "StudyDate": "-20231231"}, set()),
+        ({"StudyInstanceUID": "1.0,1.1"}, {"plain", "flair"}),
+        ({"SeriesInstanceUID": "1.2.1"}, {"marks"}),
+        ({"Modality": "CT"}, set()),
+    ],
+)
+def test_filters_select_by_the_rules_of_dicom(filled: Catalogue, filters: dict[str, str], found: set[str]) -> None:
+    assert selected(filled, **filters) == found
+
+
+@pytest.mark.parametrize("level", ["series", "study"])
+@pytest.mark.parametrize("asked", ["glioma", "GLIO*", "?lioma"])
+def test_slices_are_found_by_what_is_said_of_their_series_or_study(filled: Catalogue, level: str, asked: str) -> None:
+    one = series("P1", 1)
+    filled.set_labels(one.orthanc_id if level == "series" else one.study_orthanc_id, [Label("Glioma", "histology")])
+    assert selected(filled, label=asked) == {"flair"}
+
+
+def test_slices_of_one_patient_can_be_selected(filled: Catalogue) -> None:
+    put(filled, "prior", series("P1", 77))
+    labels = filled.select([], model=MODEL, patient=series("P1").patient)
+    assert {found.orthanc_id for found in filled.slices(labels.tolist()).values()} == {"flair", "prior"}
+
+
+def test_other_models_slices_are_never_selected(filled: Catalogue) -> None:
+    filled.enqueue(["new"])
+    filled.record(embedded("new"), "another")
+    assert "new" not in selected(filled)
+    assert len(filled.select([], model="another")) == 1
+
+
+# ---- the file ----
+
+
+def test_a_reopened_catalogue_knows_what_was_written(path: Path) -> None:
+    first = Catalogue(path)
+    labels = put(first, "a", series(StudyDescription="MR BRAIN"))
+    first.enqueue(["b"])
+    before = first.slices(labels)
+    first.close()
+    second = Catalogue(path)
+    assert second.slices(labels) == before
+    assert second.pending(9) == ["b"]
+    second.close()
+
+
+def test_nobody_else_may_read_the_files(catalogue: Catalogue, path: Path) -> None:
+    put(catalogue, "a")
+    files = list(path.parent.iterdir())
+    assert {file.name for file in files} >= {path.name, f"{path.name}-wal"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_later_version_s_catalogue_is_refused_and_left_alone(path: Path) -> None:
+    Catalogue(path).close()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(CatalogueError, match="another version"):
+        open_catalogue(path, pytest.fail)
+    database = sqlite3.connect(path)
+    assert database.execute("PRAGMA user_version").fetchone() == (99,)
+    database.close()
+
+
+def some_catalogue(path: Path) -> None:
+    catalogue = Catalogue(path)
+    for number in range(60):
+        put(catalogue, str(number), series(f"P{number}", number), vectors=np.ones((3, DIM)))
+    catalogue.close()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> None:
+    some_catalogue(path)
+    content = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    if seed < 15:
+        page = 4096 * int(random.integers(len(content) // 4096)) if seed else 0
+        content[page : page + 4096] = random.bytes(4096)
+    elif seed < 20:
+        content = content[: int(random.integers(1, len(content)))]
+    else:
+        # bytes of the header: page size, versions, schema format, encoding
+        for position in random.integers(0, 100, 4):
+            content[position] = random.integers(256)
+    path.write_bytes(content)
+    logged: list[str] = []
+    try:
+        catalogue = open_catalogue(path, logged.append)
+    except CatalogueError:
+        assert seed >= 20
+        return
+    assert put(catalogue, "new")
+    assert "new" in catalogue.orthanc_ids()
+    # another thread has a connection of its own, to the same files
+    found: list[set[str]] = []
+
+    def read() -> None:
+        found.append(catalogue.orthanc_ids())
+        catalogue.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join()
+    assert "new" in found[0]
+    assert path.with_name("catalogue.sqlite-wal").exists()
+    if logged:
+        assert path.with_name("catalogue.sqlite.damaged").read_bytes()[:50] == bytes(content[:50])
+        assert catalogue.orthanc_ids() == {"new"}
+    else:
+        assert len(catalogue.orthanc_ids()) > 1
+    catalogue.close()
+    again = Catalogue(path)
+    assert "new" in again.orthanc_ids()
+    again.close()
+
+
+def test_text_in_place_of_a_catalogue_is_put_aside(path: Path) -> None:
+    path.write_text("this is no database, it is a long enough text" * 100)
+    logged: list[str] = []
+    catalogue = open_catalogue(path, logged.append)
+    assert catalogue.counts()["indexed"] == 0
+    assert "damaged" in logged[0]
+    assert path.with_name("catalogue.sqlite.damaged").read_text().startswith("this is no database")
+    catalogue.close()
+
+
+def test_an_empty_file_becomes_a_catalogue(path: Path) -> None:
+    path.touch()
+    catalogue = open_catalogue(path, pytest.fail)
+    assert put(catalogue, "a")
+    catalogue.close()
+
+
+def test_a_catalogue_locked_by_another_process_is_not_taken_for_damaged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Catalogue(path).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        "cbmir.catalogue.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
+    )
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        open_catalogue(path, pytest.fail)
+    other.close()
+    assert path.exists()
+    assert not path.with_name("catalogue.sqlite.damaged").exists()
+
+
+def test_feedback_is_kept_with_both_slices_and_replaced_by_later_words(catalogue: Catalogue) -> None:
+    put(catalogue, "a")
+    put(catalogue, "b")
+    first = Feedback("a", 1, "b", 1, "similar", MODEL, "2026-01-01T00:00:00+00:00")
+    later = Feedback("a", 1, "b", 1, "different", MODEL, "2026-01-02T00:00:00+00:00")
+    assert catalogue.add_feedback(first)
+    assert catalogue.add_feedback(later)
+    assert not catalogue.add_feedback(Feedback("a", 1, "nobody", 1, "similar", MODEL, "2026-01-01T00:00:00+00:00"))
+    assert catalogue.feedback() == [later]
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_feedback_goes_with_either_slice(catalogue: Catalogue, name: str) -> None:
+    put(catalogue, "a")
+    put(catalogue, "b")
+    catalogue.add_feedback(Feedback("a", 1, "b", 1, "similar", MODEL, "2026-01-01T00:00:00+00:00"))
+    catalogue.forget([name])
+    assert catalogue.feedback() == []
+
+
+def test_a_failed_write_leaves_nothing_half_written(catalogue: Catalogue) -> None:
+    put(catalogue, "a")
+    with pytest.raises(sqlite3.Error):
+        catalogue.enqueue(["b", "a", None])  # type: ignore[list-item]
+    assert catalogue.orthanc_ids() == {"a"}
+    assert catalogue.counts()["indexed"] == 1
+    catalogue.enqueue(["b"])
+    assert catalogue.orthanc_ids() == {"a", "b"}
+
+
+def test_a_series_that_is_deleted_while_its_slices_are_read_is_missing(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that met a slice whose series was deleted a moment later failed with a TypeError."""
+    kept, lost = put(catalogue, "a"), put(catalogue, "b", series("P2", 2))
+    read = catalogue._series
+
+    def read_late(row_id: int) -> Series | None:
+        catalogue.forget(["b"])
+        return read(row_id)
+
+    monkeypatch.setattr(catalogue, "_series", read_late)
+    assert catalogue.slices(kept + lost).keys() == set(kept)
+
+
+def test_readers_never_fail_or_see_halves_while_the_worker_writes(path: Path) -> None:
+    writer = Catalogue(path)
+    done, trouble = threading.Event(), []
+    seen = [0]
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                labels = writer.live_labels(MODEL)
+                for found in writer.slices(labels.tolist()).values():
+                    seen[0] += 1
+                    assert found.series.facts["Modality"] == "MR"
+                writer.labels([series(f"P{number}", number).orthanc_id for number in range(5)])
+                writer.counts()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+            trouble.append(error)
+        writer.close()
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for turn in range(150):
+        number = turn % 5
+        put(writer, str(number), series(f"P{number}", number), vectors=np.ones((4, DIM)))
+        if turn % 2:
+            writer.forget([str(number), str((number + 1) % 5)])
+    done.set()
+    for reader in readers:
+        reader.join()
+    writer.close()
+    assert not trouble
+    assert seen[0] > 0
