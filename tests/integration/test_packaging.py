@@ -21,7 +21,7 @@ from write_config import changed, without_comments, write
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
-SHELL_SCRIPTS = ("run", "setup", "test", "install", "container", "fresh")
+SHELL_SCRIPTS = ("run", "setup", "viewer", "test", "install", "container", "fresh")
 
 
 def call(*command: str | Path, limit: int = 300) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def test_each_script_explains_itself_and_does_nothing(name: str) -> None:
     assert "set -euo" not in shown.stdout
 
 
-@pytest.mark.parametrize("name", ["run", "setup", "install", "container"])
+@pytest.mark.parametrize("name", ["run", "setup", "viewer", "install", "container"])
 def test_an_unknown_option_is_an_error_that_points_to_the_help(name: str) -> None:
     shown = call(SCRIPTS / name, "--no-such-option")
     assert shown.returncode == 1
