@@ -69,6 +69,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def network_of(state: dict[str, Any]) -> Network:
     """Return the averaged network of a checkpoint, in evaluation mode."""
     chosen = state["recipe"]["network"]
+    if chosen["name"] != "googlenet-gem":
+        raise ExportError(f"{chosen['name']} is measured by scripts/train.py only, never exported")
     architecture = Architecture(
         tuple(state["labels"]), dim=chosen["dim"], stride=chosen["stride"], guided=chosen["guided"]
     )

@@ -76,6 +76,8 @@ class Recipe:
     augmentation: Strength = field(default_factory=Strength)
 
 
+NETWORKS = ("googlenet-gem", "qayyum2017")
+
 SECTIONS: dict[str, type] = {"network": Network, "schedule": Schedule, "loss": Loss, "augmentation": Strength}
 
 
@@ -104,6 +106,8 @@ def _section(name: str, values: dict[str, Any]) -> Any:
     known = {item.name for item in fields(kind)}
     for key in values.keys() - known:
         raise RecipeError(f"unknown key {key!r} in [{name}]; known: {', '.join(sorted(known))}")
+    if name == "network" and values.get("name", NETWORKS[0]) not in NETWORKS:
+        raise RecipeError(f"unknown network {values['name']!r}; known: {', '.join(NETWORKS)}")
     if "stages" in values:
         stages = tuple(tuple(stage) for stage in values["stages"])
         if not stages or any(len(stage) != 2 or min(stage) < 1 for stage in stages):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
 from augmentation import augment
+from baselines import Qayyum
 from cbmir.network import Architecture, Network, Outputs
 from sampling import batches
 from tables import pictures
@@ -113,10 +114,9 @@ class Trainer:
     def _losses(self, outputs: Outputs, targets: Tensor, masks: Tensor, boxed: Tensor) -> dict[str, Tensor]:
         """Return the weighted parts of the loss of one batch; `boxed` says whose lesion box is known."""
         choice = self.recipe.loss
-        parts = {
-            "class": functional.cross_entropy(outputs.logits, targets, label_smoothing=choice.label_smoothing),
-            "metric": choice.metric_weight * self.metric_loss(outputs.embedding, targets),
-        }
+        parts = {"class": functional.cross_entropy(outputs.logits, targets, label_smoothing=choice.label_smoothing)}
+        if choice.metric_weight:
+            parts["metric"] = choice.metric_weight * self.metric_loss(outputs.embedding, targets)
         if outputs.lesion is not None and boxed.any():
             wanted = functional.one_hot(targets, len(self.labels))[:, :, None, None] * masks.unsqueeze(1)
             parts["lesion"] = choice.lesion_weight * functional.binary_cross_entropy_with_logits(
@@ -154,9 +154,11 @@ class Trainer:
         self.epoch, self.step = state["epoch"], state["step"]
 
 
-def build(recipe: Recipe, labels: tuple[str, ...]) -> Network:
+def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:
     """Return a new network as the recipe wants it."""
     chosen = recipe.network
+    if chosen.name == "qayyum2017":
+        return Qayyum(labels, chosen.dim)
     return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, guided=chosen.guided))
 
 
@@ -190,7 +192,9 @@ def average(averaged: nn.Module, network: nn.Module, keep: float, step: int) -> 
 
 
 @torch.inference_mode()
-def embed(network: Network, images: NDArray[np.uint8], device: torch.device, batch: int = 64) -> tuple[Any, Any]:
+def embed(
+    network: Network | Qayyum, images: NDArray[np.uint8], device: torch.device, batch: int = 64
+) -> tuple[Any, Any]:
     """Return (n, dim) float32 embeddings and (n, classes) float32 logits of (n, side, side) uint8 pictures."""
     network.eval()
     embeddings, logits = [], []

@@ -171,6 +171,7 @@ def test_the_stages_of_a_schedule_follow_one_another() -> None:
     ("text", "sentence"),
     [
         ("[optimizer]\n", "unknown section 'optimizer'"),
+        ("[network]\nname = 'vgg'", "unknown network 'vgg'"),
         ("[loss]\nmagic = 1", "unknown key 'magic'"),
         ("[schedule]\nstages = []", "stages"),
         ("[schedule]\nstages = [[96, 0]]", "stages"),
@@ -189,3 +190,15 @@ def test_the_temperature_makes_the_truth_likeliest() -> None:
     targets = np.array([random.choice(3, p=row) for row in chances])
     # logits three times too sure need to be divided by three
     assert export.temperature((3 * logits).astype(np.float32), targets) == pytest.approx(3, rel=0.05)
+
+
+def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(
+        '[network]\nname = "qayyum2017"\ndim = 8\n[schedule]\nstages = [[64, 1]]\nbatch = 6'
+    )
+    wishes = ["--recipe", str(tmp_path / "small.toml"), "--data", table, "--cache", str(tmp_path / "cache")]
+    train.train(train.arguments([*wishes, "--out", str(tmp_path)]))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["averaged"]["first.weight"].shape[0] == 8
+    with pytest.raises(export.ExportError, match="never exported"):
+        export.network_of(state)
