@@ -187,7 +187,7 @@ class SliceIndex:
             count = int(facts["count"])
         except FileNotFoundError:
             raise IndexUnusable("there is no snapshot") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
             raise IndexUnusable(f"the snapshot's manifest cannot be read ({type(error).__name__})") from None
         graph = hnswlib.Index("ip", self._dim)
         graph.load_index(str(path), max_elements=max(SMALLEST_CAPACITY, int(count * GROWTH)))

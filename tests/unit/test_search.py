@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from parts import DIM, MODEL, embedded, series, units
+
+from cbmir import search as search_module
+from cbmir.catalogue import Catalogue
+from cbmir.index import SliceIndex
+from cbmir.matching import parse
+from cbmir.search import FIRST_FETCH, Criteria, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cbmir.cases import Case
+    from cbmir.records import Series
+
+QUERY = units(np.eye(1, DIM))[0]
+READER = series("reader", 1000)
+
+
+class Shelf:
+    """A catalogue and an index over it, filled by the tests."""
+
+    def __init__(self, directory: Path) -> None:
+        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.index = SliceIndex(directory, dim=DIM, model=MODEL)
+        self.search = Search(self.catalogue, self.index, MODEL)
+        self._random = np.random.default_rng(0)
+
+    def put(self, belongs_to: Series, similarities: Any, name: str = "") -> None:
+        """Add an instance whose frames have these similarities to the query."""
+        wanted = np.atleast_1d(np.asarray(similarities, float))
+        away = self._random.standard_normal((len(wanted), DIM))
+        away[:, 0] = 0
+        away /= np.linalg.norm(away, axis=1, keepdims=True)
+        vectors = wanted[:, None] * QUERY + np.sqrt(1 - wanted**2)[:, None] * away
+        name = name or f"{belongs_to.orthanc_id}-{self._random.integers(10**9)}"
+        self.catalogue.enqueue([name])
+        came, _ = self.catalogue.record(embedded(name, belongs_to, vectors=vectors), MODEL)
+        self.index.add(np.array(came), vectors.astype(np.float32))
+
+    def cases(self, *, query: Series = READER, vector: NDArray[np.float32] = QUERY, **criteria: Any) -> list[Case]:
+        filters = criteria.pop("filters", {})
+        conditions = tuple(found for keyword, text in filters.items() if (found := parse(keyword, text)))
+        return self.search.cases(vector, query, Criteria(conditions=conditions, **criteria))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(tmp_path)
+    yield shelf
+    shelf.catalogue.close()
+
+
+def patients(cases: list[Case]) -> list[str]:
+    return [case.best.slice.series.patient for case in cases]
+
+
+def expected(*names: str) -> list[str]:
+    return [series(name).patient for name in names]
+
+
+def test_an_empty_archive_has_no_cases(shelf: Shelf) -> None:
+    assert shelf.cases() == []
+    assert shelf.cases(filters={"Modality": "MR"}) == []
+    assert shelf.cases(same_patient="only") == []
+
+
+def test_cases_come_by_falling_similarity(shelf: Shelf) -> None:
+    for number, similarity in enumerate([0.2, 0.9, 0.5]):
+        shelf.put(series(f"P{number}", number), similarity)
+    cases = shelf.cases()
+    assert patients(cases) == expected("P1", "P2", "P0")
+    assert [case.best.similarity for case in cases] == pytest.approx([0.9, 0.5, 0.2], abs=1e-5)
+
+
+def test_enough_cases_are_found_although_one_series_fills_the_neighbourhood(shelf: Shelf) -> None:
+    shelf.put(series("crowd", 1), np.full(12 * FIRST_FETCH * 5, 0.95))
+    for number in range(10):
+        shelf.put(series(f"P{number}", 2 + number), 0.5 - number / 100)
+    cases = shelf.cases(k=5)
+    assert patients(cases) == expected("crowd", "P0", "P1", "P2", "P3")
+    assert len(shelf.cases(k=11)) == 11
+    assert len(shelf.cases(k=100)) == 11
+
+
+def test_the_reader_s_own_series_does_not_hide_others(shelf: Shelf) -> None:
+    shelf.put(series("reader", 1000), np.full(500, 0.99))
+    shelf.put(series("P1", 1), 0.3)
+    assert patients(shelf.cases(k=1)) == expected("P1")
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"), [("exclude", ["other"]), ("only", ["prior"]), ("include", ["prior", "other"])]
+)
+def test_the_patient_s_other_studies_are_found_as_asked(shelf: Shelf, mode: str, found: list[str]) -> None:
+    shelf.put(series("reader", 1000), 0.99, "own study")
+    shelf.put(series("reader", 999), 0.8, "prior")
+    shelf.put(series("P1", 1), 0.7, "other")
+    assert [case.best.slice.orthanc_id for case in shelf.cases(same_patient=mode)] == found
+
+
+def test_cases_below_the_least_similarity_are_not_shown(shelf: Shelf) -> None:
+    for number, similarity in enumerate([0.9, 0.6, 0.55, 0.4, -0.5]):
+        shelf.put(series(f"P{number}", number), similarity)
+    assert len(shelf.cases(min_similarity=0.5)) == 3
+    assert shelf.cases(min_similarity=0.95) == []
+    assert len(shelf.cases(min_similarity=-1)) == 5
+    assert len(shelf.cases(min_similarity=0.5, filters={"Modality": "MR"})) == 3
+
+
+@pytest.mark.parametrize(("group", "number"), [("patient", 2), ("study", 3), ("none", 8)])
+def test_cases_are_grouped_as_asked(shelf: Shelf, group: str, number: int) -> None:
+    shelf.put(series("P1", 1), [0.9, 0.8, 0.7, 0.6])
+    shelf.put(series("P1", 2), [0.85, 0.5])
+    shelf.put(series("P2", 3), [0.3, 0.2])
+    assert len(shelf.cases(group=group)) == number
+
+
+def test_no_similarity_is_above_one(shelf: Shelf) -> None:
+    shelf.put(series("P1", 1), 1)
+    (case,) = shelf.cases(vector=QUERY * np.float32(1.00001))
+    assert case.best.similarity == 1
+
+
+def test_slices_that_the_catalogue_has_lost_are_passed_over(shelf: Shelf) -> None:
+    shelf.put(series("P1", 1), 0.9, "gone")
+    shelf.put(series("P2", 2), 0.8, "kept")
+    shelf.catalogue.forget(["gone"])
+    assert patients(shelf.cases()) == expected("P2")
+
+
+def test_slices_that_the_index_does_not_have_yet_are_compared_all_the_same(shelf: Shelf) -> None:
+    shelf.put(series("P1", 1), 0.9)
+    shelf.catalogue.enqueue(["late"])
+    vectors = units([[0.95, np.sqrt(1 - 0.95**2), *[0] * (DIM - 2)]])
+    shelf.catalogue.record(embedded("late", series("P2", 2), vectors=vectors), MODEL)
+    assert patients(shelf.cases(filters={"Modality": "MR"})) == expected("P2", "P1")
+
+
+def filled(shelf: Shelf) -> None:
+    for number in range(400):
+        sex = "MF"[number % 2]
+        description = f"T{1 + number % 3}"
+        facts = {"PatientSex": sex, "SeriesDescription": description}
+        shelf.put(series(f"P{number}", number, **facts), shelf._random.uniform(-0.5, 0.99, 3))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"PatientSex": "F"},
+        {"SeriesDescription": "T?"},
+        {"PatientSex": "M", "SeriesDescription": "T2"},
+        {"SeriesDescription": "T9"},
+        {"StudyInstanceUID": "1.7"},
+    ],
+)
+def test_filtering_one_by_one_and_through_the_graph_agree(
+    shelf: Shelf, filters: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(shelf)
+    exact = shelf.cases(filters=filters, k=10)
+    assert all(case.best.slice.series.facts["SeriesDescription"] for case in exact)
+    monkeypatch.setattr(search_module, "EXACT_LIMIT", -1)
+    through_the_graph = shelf.cases(filters=filters, k=10)
+    assert patients(through_the_graph) == patients(exact)
+    if filters == {"PatientSex": "F"}:
+        assert {case.best.slice.series.facts["PatientSex"] for case in exact} == {"F"}
+        assert len(exact) == 10
+
+
+def test_a_filter_never_lowers_the_number_of_cases_below_what_there_is(shelf: Shelf) -> None:
+    filled(shelf)
+    shelf.put(series("rare", 5000, BodyPartExamined="SPINE"), -0.4)
+    assert patients(shelf.cases(filters={"BodyPartExamined": "spine"}, min_similarity=-1)) == expected("rare")
+
+
+def test_unfiltered_cases_are_the_nearest_by_brute_force(shelf: Shelf) -> None:
+    filled(shelf)
+    everything = shelf.cases(filters={"Modality": "MR"}, k=20)
+    assert patients(shelf.cases(k=20)) == patients(everything)
+
+
+def test_equal_cases_come_in_the_same_order_whatever_order_they_were_indexed_in(tmp_path: Path) -> None:
+    orders = []
+    for turn in range(5):
+        directory = tmp_path / str(turn)
+        directory.mkdir()
+        shelf = Shelf(directory)
+        names = [f"P{number:02d}" for number in range(30)]
+        random.Random(turn).shuffle(names)
+        for name in names:
+            shelf.catalogue.enqueue([name])
+            came, _ = shelf.catalogue.record(embedded(name, series(name, int(name[1:])), vectors=QUERY), MODEL)
+            shelf.index.add(np.array(came), QUERY[None])
+        orders.append([case.best.slice.orthanc_id for case in shelf.cases(k=10)])
+        assert [case.best.slice.orthanc_id for case in shelf.cases(k=10, filters={"Modality": "MR"})] == orders[-1]
+        shelf.catalogue.close()
+    assert all(order == sorted(order) == orders[0] for order in orders)
