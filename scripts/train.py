@@ -44,6 +44,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--group", default="group", help="column of the case or fold (default: group)")
     add("--labels", default="", help="classes to keep, separated by commas (default: all)")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
+    add("--init", metavar="WEIGHTS", help="start the trunk from 'imagenet' or from another run's checkpoint.pt")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--stop-after", type=int, metavar="N", help="stop when N epochs are done; the schedule stays the recipe's")
     add("--seed", type=int, default=0)
@@ -102,7 +103,13 @@ def train(options: argparse.Namespace) -> None:
     recipe = load(path if path.suffix else RECIPES / f"{path}.toml")
     rows, held_out = tables(options.data, options), tables(options.hold_out, options)
     trainer = Trainer(
-        recipe, rows, seed=options.seed, device=options.device, precision=options.precision, cache=options.cache
+        recipe,
+        rows,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision,
+        cache=options.cache,
+        init=options.init,
     )
     options.out.mkdir(parents=True, exist_ok=True)
     history = resumed(trainer, options.out / "checkpoint.pt") if options.resume else []

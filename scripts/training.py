@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ import _library  # noqa: F401 - before cbmir
 from augmentation import augment
 from baselines import Qayyum
 from cbmir.network import Architecture, Network, Outputs
+from initial_weights import start_from
+from optimisation import average, learning_rate, optimiser
 from sampling import batches
 from tables import pictures
 
@@ -53,16 +54,24 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, rows: Sequence[Row], *, seed: int = 0, **options: Any) -> None:
-        """Begin a training on these rows; options: device, precision ("bf16" or "fp32"), cache (folder of pictures)."""
+        """Begin a training on these rows.
+
+        Options: device, precision ("bf16" or "fp32"), cache (folder of pictures), init (see initial_weights).
+        """
         self.recipe, self.rows, self.seed = recipe, rows, seed
         self.device = torch.device(options.get("device", "cpu"))
         self.half_precision = options.get("precision", "bf16") == "bf16"
         self.cache: Path | None = options.get("cache")
         self.labels = tuple(sorted({row.label for row in rows}))
         torch.manual_seed(seed)
-        self.network = build(recipe, self.labels).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build(recipe, self.labels)
+        if options.get("init"):
+            if not isinstance(network, Network):
+                raise ValueError(f"{recipe.network.name} has no trunk to be filled")
+            start_from(network, options["init"])
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = deepcopy(self.network).requires_grad_(requires_grad=False)
-        self.optimiser = _optimiser(self.network, recipe.schedule.weight_decay)
+        self.optimiser = optimiser(self.network, recipe.schedule.weight_decay)
         self.metric_loss = METRIC_LOSSES[recipe.loss.metric]()
         self.epoch = self.step = 0
         self.targets = torch.tensor([self.labels.index(row.label) for row in rows])
@@ -160,35 +169,6 @@ def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:
     if chosen.name == "qayyum2017":
         return Qayyum(labels, chosen.dim)
     return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, guided=chosen.guided))
-
-
-def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing."""
-    schedule = recipe.schedule
-    if epoch < schedule.warm_up:
-        return schedule.learning_rate * (epoch + 0.02) / (schedule.warm_up + 0.02)
-    done = (epoch - schedule.warm_up) / max(1e-9, schedule.epochs - schedule.warm_up)
-    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter, ICLR 2019) that decays matrices and kernels, not biases, norms or p."""
-    decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
-    others = [weight for weight in network.parameters() if weight.ndim < 2]
-    return torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    )
-
-
-@torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, keep: float, step: int) -> None:
-    """Move the averaged weights towards the present ones; in the first steps faster, or they would remember chance."""
-    keep = min(keep, (1 + step) / (10 + step))
-    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - keep)
-        else:
-            old.copy_(new)
 
 
 @torch.inference_mode()

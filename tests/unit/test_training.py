@@ -10,12 +10,18 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("torchvision")
 pytest.importorskip("pytorch_metric_learning")
 
+from torchvision.models import googlenet  # noqa: E402
+
 import export  # noqa: E402
+import initial_weights  # noqa: E402
 import train  # noqa: E402
 from augmentation import Strength, augment  # noqa: E402
+from cbmir.network import GREY_MEAN, GREY_SPREAD  # noqa: E402
+from initial_weights import start_from  # noqa: E402
 from recipe import RecipeError, parse  # noqa: E402
 from sampling import batches  # noqa: E402
 from tables import Row  # noqa: E402
+from training import build  # noqa: E402
 
 RECIPES = sorted((Path(__file__).parents[2] / "scripts" / "recipes").glob("*.toml"))
 
@@ -202,3 +208,30 @@ def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path:
     assert state["averaged"]["first.weight"].shape[0] == 8
     with pytest.raises(export.ExportError, match="never exported"):
         export.network_of(state)
+
+
+def test_a_training_can_start_from_the_trunk_of_another(table: str, tmp_path: Path) -> None:
+    first = run(table, tmp_path / "first", "--stop-after", "1")
+    network = build(parse(TINY), ("x", "y"))
+    head = network.embedding.weight.clone()
+    start_from(network, str(tmp_path / "first" / "checkpoint.pt"))
+    stem = network.trunk.state_dict()[initial_weights.STEM]
+    assert torch.equal(stem, first["averaged"][f"trunk.{initial_weights.STEM}"])
+    assert torch.equal(network.embedding.weight, head)
+
+
+def test_a_colour_network_sees_a_grey_picture_as_ours_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    colour = googlenet(weights=None, init_weights=False, transform_input=True, aux_logits=False).eval()
+    monkeypatch.setattr(initial_weights, "imagenet", colour.state_dict)
+    network = build(parse(TINY), ("x", "y")).eval()
+    start_from(network, "imagenet")
+    picture = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        # what torchvision's users do beforehand, then its own transform_input
+        mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        normal = (picture.repeat(1, 3, 1, 1) - mean.view(1, 3, 1, 1)) / spread.view(1, 3, 1, 1)
+        theirs = colour.conv1(colour._transform_input(normal))
+        ours = network.trunk.conv1((picture - GREY_MEAN) / GREY_SPREAD)
+    # at the rim the zeros of the padding stand for another grey
+    assert torch.allclose(theirs[..., 2:-2, 2:-2], ours[..., 2:-2, 2:-2], atol=1e-4)

@@ -1,0 +1,42 @@
+"""How weights move: the learning rate over time, the optimiser, and the average of the weights that is shipped."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, epoch: float) -> float:
+    """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing."""
+    schedule = recipe.schedule
+    if epoch < schedule.warm_up:
+        return schedule.learning_rate * (epoch + 0.02) / (schedule.warm_up + 0.02)
+    done = (epoch - schedule.warm_up) / max(1e-9, schedule.epochs - schedule.warm_up)
+    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov and Hutter, ICLR 2019) that decays matrices and kernels, not biases, norms or p."""
+    decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
+    others = [weight for weight in network.parameters() if weight.ndim < 2]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    )
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, network: nn.Module, keep: float, step: int) -> None:
+    """Move the averaged weights towards the present ones; in the first steps faster, or they would remember chance."""
+    keep = min(keep, (1 + step) / (10 + step))
+    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - keep)
+        else:
+            old.copy_(new)
