@@ -6,13 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cbmir.errors import NotFound, Unavailable
-from cbmir.records import Label
+from cbmir.records import Label, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LABELS_METADATA = 3872
 """Number of the user-defined Orthanc metadata that holds a study's or series' labels as JSON."""
+
+MOST_LABELS = 100
+LABEL_LENGTH = 64
 
 PAGE = 10_000
 """Instances listed in one request, so that a large archive is never one large string."""
@@ -59,8 +62,9 @@ class Archive:
         """Return what is said of a study ("studies") or series ("series")."""
         try:
             said = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/metadata/{LABELS_METADATA}"))
-            return [Label(str(one["label"])[:64], str(one.get("provenance", ""))[:64]) for one in said]
-        except (self._orthanc.OrthancException, ValueError, TypeError, KeyError, AttributeError):
+            labels = [Label(_words(one["label"]), _words(one.get("provenance"))) for one in said[:MOST_LABELS]]
+            return [label for label in labels if label.label]
+        except (self._orthanc.OrthancException, ValueError, RecursionError, TypeError, KeyError, AttributeError):
             # nobody has said anything, or not in our form
             return []
 
@@ -97,3 +101,8 @@ class Archive:
             if error.args and error.args[0] in _MISSING:
                 raise NotFound("Orthanc has no such resource") from None
             raise Unavailable("Orthanc did not answer") from error
+
+
+def _words(value: object) -> str:
+    """Return what the catalogue can hold of a text that anybody may have written."""
+    return one_line(value, LABEL_LENGTH) if isinstance(value, str) else ""

@@ -24,7 +24,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import Slice
-from cbmir.records import FACTS
+from cbmir.records import FACTS, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,8 +189,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
     if value is None:
         return ""
     whole = "\\".join(map(str, value)) if isinstance(value, (list, tuple)) or hasattr(value, "append") else str(value)
-    printable = "".join(letter if letter.isprintable() else " " for letter in whole[: 4 * FACT_LENGTH])
-    return " ".join(printable.split())[:FACT_LENGTH]
+    return one_line(whole, FACT_LENGTH)
 
 
 def _age(dataset: Dataset) -> str:

@@ -28,6 +28,12 @@ FACTS = (
 """DICOM keywords that are kept of a header, to filter and to show. None names the patient."""
 
 
+def one_line(text: str, longest: int) -> str:
+    """Return text without control characters, lone surrogates and double spaces, cut to a length."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])
+    return " ".join(printable.split())[:longest]
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """What somebody said that a study or series shows, and on what ground: histology, report, teaching file, …."""

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from dicom_files import CANARY, mr_slice
+from orthanc_double import OrthancDouble
+
+from cbmir import archive as archive_module
+from cbmir.archive import Archive
+from cbmir.errors import NotFound, Unavailable
+from cbmir.records import Label
+
+NOBODY = "00000000-00000000-00000000-00000000-00000000"
+
+
+@pytest.fixture
+def orthanc() -> OrthancDouble:
+    return OrthancDouble()
+
+
+@pytest.fixture
+def archive(orthanc: OrthancDouble) -> Archive:
+    return Archive(orthanc)
+
+
+def test_instances_come_in_pages_that_leave_none_out(
+    orthanc: OrthancDouble, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [orthanc.store(mr_slice(number=number)) for number in range(7)]
+    monkeypatch.setattr(archive_module, "PAGE", 3)
+    pages = list(archive.instances())
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [one for page in pages for one in page] == stored
+
+
+def test_an_empty_archive_has_no_page(archive: Archive) -> None:
+    assert list(archive.instances()) == []
+
+
+def test_an_instance_is_known_by_its_place_size_and_bytes(orthanc: OrthancDouble, archive: Archive) -> None:
+    stored = orthanc.store(mr_slice())
+    series, study, patient = orthanc.above(stored)
+    assert archive.instance(stored) == (series, len(orthanc.files[stored]))
+    assert archive.dicom(stored) == orthanc.files[stored]
+    assert archive.parents(series) == (study, patient)
+
+
+def test_the_patient_is_named_as_far_as_known(orthanc: OrthancDouble, archive: Archive) -> None:
+    _, study, _ = orthanc.above(orthanc.store(mr_slice("P1")))
+    assert archive.patient(study) == {"PatientName": CANARY, "PatientID": "P1"}
+    _, study, _ = orthanc.above(orthanc.store(mr_slice("", PatientName="")))
+    assert archive.patient(study) == {}
+
+
+def test_what_is_not_there_is_not_found(archive: Archive) -> None:
+    for ask in (archive.instance, archive.parents, archive.patient):
+        with pytest.raises(NotFound):
+            ask(NOBODY)
+    assert not archive.is_above_instance(NOBODY)
+
+
+def test_an_orthanc_in_trouble_is_unavailable_and_not_taken_for_empty(orthanc: OrthancDouble, archive: Archive) -> None:
+    stored = orthanc.store(mr_slice())
+    orthanc.failing = {f"/instances/{stored}": 1, stored: 1, "/instances?since=0&limit=10000": 1}
+    with pytest.raises(Unavailable):
+        archive.instance(stored)
+    with pytest.raises(Unavailable, match=stored):
+        archive.dicom(stored)
+    with pytest.raises(Unavailable):
+        list(archive.instances())
+    assert archive.instance(stored)
+
+
+def test_ids_of_series_studies_and_patients_are_told_from_those_of_instances(
+    orthanc: OrthancDouble, archive: Archive
+) -> None:
+    stored = orthanc.store(mr_slice())
+    assert all(archive.is_above_instance(one) for one in orthanc.above(stored))
+    assert not archive.is_above_instance(stored)
+
+
+def test_an_instance_is_found_by_its_uid(orthanc: OrthancDouble, archive: Archive) -> None:
+    dataset = mr_slice()
+    stored = orthanc.store(dataset)
+    assert archive.lookup(str(dataset.SOPInstanceUID)) == stored
+    assert archive.lookup("1.2.3") is None
+
+
+def test_numbers_are_published(orthanc: OrthancDouble, archive: Archive) -> None:
+    archive.metric("cbmir_slices", 3)
+    assert orthanc.metrics == {"cbmir_slices": 3.0}
+
+
+def test_what_is_said_of_a_study_or_series_is_read(orthanc: OrthancDouble, archive: Archive) -> None:
+    orthanc.say("study", [{"label": "glioma", "provenance": "histology"}, {"label": "L" * 99, "more": 1}])
+    assert archive.labels("studies", "study") == [Label("glioma", "histology"), Label("L" * 64, "")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "glioma",
+        "7",
+        "null",
+        "[1]",
+        "[[]]",
+        "{}",
+        '{"label": "x"}',
+        '[{"provenance": "x"}]',
+        '[{"label": "a"}, "b"]',
+        "[" * 100_000,
+        "NaN",
+    ],
+)
+def test_what_is_said_in_another_form_is_passed_over(orthanc: OrthancDouble, archive: Archive, said: str) -> None:
+    orthanc.say("study", said)
+    assert archive.labels("studies", "study") == []
+
+
+@pytest.mark.parametrize(("label", "kept"), [("gli\ud800oma", "gli oma"), ("a\0b\nc", "a b c"), ("头部", "头部")])
+def test_labels_are_clean_text(orthanc: OrthancDouble, archive: Archive, label: str, kept: str) -> None:
+    """A label with a lone surrogate could not be written to the catalogue, and stopped all indexing for good."""
+    orthanc.say("study", json.dumps([{"label": label, "provenance": label}]))
+    (found,) = archive.labels("studies", "study")
+    assert found == Label(kept, kept)
+    found.label.encode()
+
+
+@pytest.mark.parametrize("label", ["", "  ", None, 5, ["a"], {"a": 1}])
+def test_a_label_that_is_no_text_is_none(orthanc: OrthancDouble, archive: Archive, label: Any) -> None:
+    orthanc.say("study", [{"label": label, "provenance": "x"}])
+    assert archive.labels("studies", "study") == []
+
+
+def test_nobody_has_said_anything(archive: Archive) -> None:
+    assert archive.labels("studies", NOBODY) == []
+
+
+def test_the_double_refuses_what_it_does_not_know(orthanc: OrthancDouble) -> None:
+    with pytest.raises(AssertionError, match="stubs no"):
+        orthanc.RestApiPost("/instances", b"")
+    with pytest.raises(AssertionError, match="stubs no"):
+        orthanc.RestApiGet("/system/version")
