@@ -25,7 +25,8 @@ from tqdm import tqdm
 import _library  # noqa: F401 - before cbmir
 from cbmir.embedding import load
 from cbmir.errors import CbmirError
-from evaluation import evaluate, index_recall, summary, table
+from evaluation import Embedded, evaluate
+from evaluation_report import index_recall, summary, table
 from tables import TABLE_HELP, Row, TableError, picture, read
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--model", type=Path, default=MODELS / "figshare-gem", metavar="DIR", help="model folder (default: the shipped)"
     )
+    add("--expand", type=int, default=0, metavar="N", help="move each query towards its first N hits (default: 0)")
     add("--runtime", choices=("onnx", "torch"), default="onnx")
     add("--threads", type=int, default=2, help="CPU threads (default: 2)")
     add("--block", type=int, default=13, help="rows that stand for a case where there is one group only (default: 13)")
@@ -97,15 +99,15 @@ def tables(specs: Sequence[str], options: argparse.Namespace) -> list[Row]:
 
 def run(options: argparse.Namespace) -> None:
     """Measure what the command line asks for."""
-    gallery, queries = tables(options.gallery, options), tables(options.queries, options)
+    gallery_rows, query_rows = tables(options.gallery, options), tables(options.queries, options)
     name, side, system = system_of(options)
-    places = {row.file: index for index, row in enumerate(gallery)}
-    gallery_vectors = vectors(gallery, side, system, "gallery")
-    if all(row.file in places for row in queries):
-        query_vectors = gallery_vectors[[places[row.file] for row in queries]]
+    gallery = Embedded(gallery_rows, vectors(gallery_rows, side, system, "gallery"))
+    places = {row.file: index for index, row in enumerate(gallery_rows)}
+    if all(row.file in places for row in query_rows):
+        queries = Embedded(query_rows, gallery.vectors[[places[row.file] for row in query_rows]])
     else:
-        query_vectors = vectors(queries, side, system, "queries")
-    found = evaluate(queries, gallery, query_vectors, gallery_vectors, same_group=options.exclude_same_group)
+        queries = Embedded(query_rows, vectors(query_rows, side, system, "queries"))
+    found = evaluate(queries, gallery, same_group=options.exclude_same_group, expand=options.expand)
     figures = summary(found, options, name, index_recall(found))
     print(table(figures))
     if options.json:

@@ -92,13 +92,13 @@ def confusion(figures: dict[str, Any]) -> Figure:
 
 def embedding_map(found: Evaluation) -> Figure:
     """Return the queries on the two directions in which their embeddings differ most (principal components)."""
-    centred = found.query_vectors - found.query_vectors.mean(axis=0)
+    centred = found.queries.vectors - found.queries.vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     plane = centred @ directions[:2].T
     figure = blank(6, 5)
     axes = figure.subplots()
-    for label in sorted(set(found.truth)):
-        across, up = plane[found.truth == label].T
+    for label in sorted(set(found.queries.labels)):
+        across, up = plane[found.queries.labels == label].T
         axes.scatter(across, up, s=6, alpha=0.6, label=label)
     axes.set(xlabel="first principal component", ylabel="second")
     axes.legend()
@@ -111,10 +111,10 @@ def worst(found: Evaluation) -> Figure:
     figure = blank(2 * (SHOWN + 1), 2.2 * len(order))
     grid = figure.subplots(len(order), SHOWN + 1, squeeze=False)
     for axes, query in zip(grid, order, strict=True):
-        row = found.queries[query]
+        row = found.queries.rows[query]
         show(axes[0], picture(row.file)[0], f"query: {row.label}\nAP {found.values['mAP'][query]:.2f}", "black")
         for place, hit in zip(axes[1:], found.top[query], strict=False):
-            other = found.gallery[hit]
+            other = found.gallery.rows[hit]
             show(place, picture(other.file)[0], other.label, "green" if other.label == row.label else "red")
     return figure
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 import evaluate
 import evaluation
+import evaluation_report
 import retrieval_metrics as metrics
 import tables
 
@@ -174,12 +175,22 @@ def test_a_table_that_cannot_be_used_says_why(table: str, spec: str, column: str
 def test_a_gallery_with_nothing_to_find_is_an_error(table: str) -> None:
     rows = tables.read(table, "label", "fold")
     lefts, rights = ([row for row in rows if row.label == label] for label in ("left", "right"))
-    vectors = np.eye(12, dtype=np.float32)
+    sides = (evaluation.Embedded(side, np.eye(12, dtype=np.float32)) for side in (lefts, rights))
     with pytest.raises(tables.TableError, match="no query has"):
-        evaluation.evaluate(lefts, rights, vectors, vectors, same_group=False)
+        evaluation.evaluate(*sides, same_group=False)
+
+
+def test_a_query_is_moved_towards_its_hits_but_never_to_a_forbidden_one() -> None:
+    query, gallery = np.float32([[1, 0]]), np.float32([[0.6, 0.8], [0.8, 0.6], [-1, 0]])
+    forbidden = np.array([[False, True, False]])
+    moved = evaluation.expanded(query, gallery, forbidden, 2)
+    # 0.6 cubed times the first; the second is forbidden, the third lies opposite and weighs nothing
+    expected = np.array([1, 0]) + 0.6**3 * np.array([0.6, 0.8])
+    assert np.allclose(moved, expected / np.linalg.norm(expected))
+    assert (evaluation.expanded(query, gallery, forbidden, 0) == query).all()
 
 
 def test_the_protocol_names_what_was_resampled(table: str) -> None:
     rows = tables.read(table, "label", "fold")
-    assert evaluation.resampling_groups(rows, 13)[1] == "2 groups of queries"
-    assert "blocks of 3" in evaluation.resampling_groups(rows[:12], 3)[1]
+    assert evaluation_report.resampling_groups(rows, 13)[1] == "2 groups of queries"
+    assert "blocks of 3" in evaluation_report.resampling_groups(rows[:12], 3)[1]
