@@ -90,7 +90,7 @@ export function contrast(page, n) {
  * @returns {Promise<T>}
  */
 export async function until(what, look, limit = 60_000) {
-  for (const end = Date.now() + limit; Date.now() < end; ) {
+  for (const end = Date.now() + limit; Date.now() < end;) {
     const found = await look();
     if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 100));
