@@ -176,7 +176,7 @@ describe('the options', () => {
     await answer(goldenAnswer());
     await user.click(screen.getByRole('button', { name: text.options }));
     await user.click(screen.getByLabelText(text.sameSequence));
-    expect(client.last().request.SeriesDescription).toBe('T1 SE TRA +C');
+    expect(client.last().request.SeriesDescription).toBe('T1?SE?TRA??C');
     await user.selectOptions(screen.getByLabelText(text.k), '50');
     await user.selectOptions(screen.getByLabelText(text.group), 'study');
     expect(client.last().request).toMatchObject({ k: 50, group: 'study' });

@@ -36,10 +36,10 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
   };
 }
 
-/** Not by URLSearchParams, whose "+" for a space Orthanc does not undo. */
+/** Question marks stay as they are, which URLs allow here: see `literally` in request.ts. */
 function queryString(parameters: Record<string, string | number>): string {
   return Object.entries(parameters)
-    .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
+    .map(([name, value]) => `${name}=${encodeURIComponent(value).replaceAll('%3F', '?')}`)
     .join('&');
 }
 

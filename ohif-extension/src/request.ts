@@ -16,10 +16,18 @@ export function similarRequest(query: CurrentImage, options: Options): SimilarRe
   return {
     ...{ SOPInstanceUID, frame, k, group, samePatient: 'exclude' },
     ...(sameModality && Modality ? { Modality } : {}),
-    ...(sameSequence && SeriesDescription ? { SeriesDescription } : {}),
+    ...(sameSequence && SeriesDescription ? { SeriesDescription: literally(SeriesDescription) } : {}),
     ...(labelledOnly ? { label: ANY } : {}),
     ...(StudyDate ? { StudyDate } : {}),
   };
+}
+
+/**
+ * A pattern for just this text: what is not a letter, digit, dot or dash becomes "?", any one character. An asterisk, as in
+ * "T2* TRA", would be a wildcard, and Orthanc 1.10 hands percent-encoded characters to plugins as they are.
+ */
+function literally(text: string): string {
+  return text.replace(/[^\w.-]/g, '?');
 }
 
 export function priorsRequest({ SOPInstanceUID, frame }: CurrentImage): SimilarRequest {

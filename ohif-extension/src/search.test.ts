@@ -52,7 +52,7 @@ describe('the request', () => {
     store.set({ options: { ...DEFAULTS, ...filters, k: 20, group: 'study' } });
     void searcher.search(query('1'));
     expect(client.last().request).toMatchObject({
-      ...{ k: 20, group: 'study', Modality: 'MR', SeriesDescription: 'T2* TSE', label: '?*', StudyDate: '20200101-' },
+      ...{ k: 20, group: 'study', Modality: 'MR', SeriesDescription: 'T2??TSE', label: '?*', StudyDate: '20200101-' },
     });
   });
 });
