@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from cbmir.app import App
 
     Handler = Callable[[Request], Response]
+
+REQUEST_THREADS = 32
+"""Well above MaxParallelQueries, so that a query too many is refused at once, and asking for the status never waits."""
 
 
 def register(sdk: Any) -> None:
@@ -60,7 +64,17 @@ def _start_with(sdk: Any, settings: Settings) -> Handler:
     app = App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"))
     sdk.RegisterOnStoredInstanceCallback(lambda _dicom, orthanc_id: app.inbox.put("stored", orthanc_id))
     sdk.RegisterOnChangeCallback(_on_change(sdk, app))
-    return app.api
+    return _on_own_threads(app.api)
+
+
+def _on_own_threads(handler: Handler) -> Handler:
+    """Return the handler, called on threads of Python's own.
+
+    Debian's civetweb gives the threads that Orthanc answers HTTP on a stack of 100 KB: a network run there, or a large
+    file read there, ends the whole server.
+    """
+    threads = ThreadPoolExecutor(REQUEST_THREADS, "cbmir-request")
+    return lambda request: threads.submit(handler, request).result()
 
 
 def _on_change(sdk: Any, app: App) -> Callable[[int, int, str], None]:
