@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from cbmir.errors import CatalogueError
 from cbmir.failpoints import reach
 from cbmir.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Series
-from cbmir.sql import SCHEMA, SCHEMA_VERSION, clause, marks, portions
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, LabelledSlice, Quality, Series
+from cbmir.sql import SCHEMA, SCHEMA_VERSION, UPGRADES, clause, marks, portions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -92,6 +93,8 @@ class Catalogue:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        elif version in UPGRADES:
+            database.executescript(f"BEGIN; {UPGRADES[version]} COMMIT;")
         elif version != SCHEMA_VERSION:
             raise CatalogueError(f"{self._path} was made by another version of this plugin")
 
@@ -191,6 +194,14 @@ class Catalogue:
             database.executemany(
                 "INSERT OR IGNORE INTO diagnosis VALUES (?, ?, ?)",
                 [(orthanc_id, label.label, label.provenance) for label in labels],
+            )
+
+    def add_quality(self, quality: Quality, model: str) -> None:
+        """Keep how well a model's answers were on a day, in place of an earlier measurement of that day."""
+        values = {"model": model, **asdict(quality)}
+        with self._transaction() as database:
+            database.execute(
+                f"INSERT OR REPLACE INTO quality ({', '.join(values)}) VALUES ({marks(values)})", list(values.values())
             )
 
     # ---- writing: any thread ----
@@ -354,6 +365,34 @@ class Catalogue:
             ):
                 found[orthanc_id].append(Label(label, provenance))
         return found
+
+    def number_of_diagnoses(self) -> int:
+        """Return how many diagnoses studies and series have."""
+        return int(self._connection().execute("SELECT count(*) FROM diagnosis").fetchone()[0])
+
+    def labelled(self, model: str) -> dict[int, LabelledSlice]:
+        """Return the slices whose study or series has a diagnosis, by label. Diagnoses are equal in any case."""
+        rows = self._connection().execute(
+            "SELECT slice.label, series.patient, diagnosis.label FROM slice"
+            " JOIN instance ON instance.id = slice.instance JOIN series ON series.id = instance.series"
+            " JOIN diagnosis ON diagnosis.orthanc_id IN (series.orthanc_id, series.study_orthanc_id)"
+            " WHERE slice.model = ?",
+            (model,),
+        )
+        patients: dict[int, str] = {}
+        said: dict[int, set[str]] = {}
+        for label, patient, diagnosis in rows:
+            patients[label] = patient
+            said.setdefault(label, set()).add(diagnosis.casefold())
+        return {label: LabelledSlice(patient, frozenset(said[label])) for label, patient in patients.items()}
+
+    def quality(self, model: str) -> list[Quality]:
+        """Return how well a model's answers were, the earliest day first."""
+        names = [field.name for field in fields(Quality)]
+        rows = self._connection().execute(
+            f"SELECT {', '.join(names)} FROM quality WHERE model = ? ORDER BY date", (model,)
+        )
+        return [Quality(*row) for row in rows]
 
     def live_labels(self, model: str) -> NDArray[np.int64]:
         """Return the labels of all slices of a model, ascending."""

@@ -14,6 +14,7 @@ from cbmir.errors import NotFound
 from cbmir.failpoints import reach
 from cbmir.pipeline import Gone, Postponed, Settled
 from cbmir.records import Embedded
+from cbmir.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cbmir.catalogue import Catalogue
     from cbmir.index import SliceIndex
     from cbmir.pipeline import Outcome, Pipeline
+    from cbmir.records import IndexHealth
     from cbmir.settings import Settings
 
 Kind = Literal["stored", "deleted", "labelled"]
@@ -53,6 +55,7 @@ class Progress:
     per_second: float = 0.0
     reconciled: bool = False
     trouble: str | None = None
+    health: IndexHealth | None = None
 
     def lag_seconds(self) -> float:
         """Return for how long something has been waiting to be indexed."""
@@ -130,6 +133,7 @@ class Indexer:
         self._log = log
         self._unapplied: list[tuple[Kind, str]] = []
         self._attempts: dict[str, tuple[int, float]] = {}
+        self._checks = SelfChecks(catalogue, index, model=model, progress=progress)
 
     def run(self) -> None:
         """Index until the inbox is closed. No failure ends the loop."""
@@ -145,6 +149,8 @@ class Indexer:
                     self._reconcile()
                     reconciled = now
                 busy = self._index_next()
+                if not busy:
+                    self._check()
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
                     self._publish()
                     housekeeping = now
@@ -162,6 +168,7 @@ class Indexer:
         """Fill the index from its snapshot and the catalogue."""
         how = self._index.restore(self._catalogue.live_labels(self._model), self._vectors)
         if how != "snapshot":
+            self._checks.index_rebuilt()
             self._log(f"the index was {how}")
 
     def _recover(self) -> None:
@@ -288,7 +295,15 @@ class Indexer:
         """Rebuild a worn index, and save it."""
         if self._index.worn:
             self._index.rebuild(self._catalogue.live_labels(self._model), self._vectors)
+            self._checks.index_rebuilt()
         self._snapshot()
+
+    def _check(self) -> None:
+        """Look into the quality of index and answers. It only informs: a failure interrupts nothing."""
+        try:
+            self._checks.run_due()
+        except Exception as error:  # noqa: BLE001 - as in run
+            self._log(f"a self-check failed ({type(error).__name__})")
 
     def _snapshot(self) -> None:
         """Save the index if it changed. If that fails, the earlier snapshot and the catalogue are still good."""

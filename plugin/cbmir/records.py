@@ -90,6 +90,53 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledSlice:
+    """Whose a slice is, and what was said of its study or series."""
+
+    patient: str
+    diagnoses: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexHealth:
+    """What the index finds of what it should: `recall` is the share, 0..1, mean over `sample` queries."""
+
+    recall: float
+    sample: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How often similar cases of this archive share a diagnosis, on a day (YYYY-MM-DD, UTC).
+
+    Attributes
+    ----------
+    slices, diagnoses
+        What the archive held: indexed slices, and diagnoses of studies and series.
+    patients
+        Patients with a diagnosis, among the slices that were looked at.
+    sample
+        Slices that were searched with.
+    p1, p5, p10
+        Share, 0..1, of the first 1, 5 and 10 cases that have a diagnosis of the query.
+    chance
+        What a blind choice of cases would give.
+
+    """
+
+    date: str
+    slices: int
+    diagnoses: int
+    patients: int
+    sample: int
+    p1: float
+    p5: float
+    p10: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """An instance after the network: what the catalogue is to keep of it.
 

@@ -11,10 +11,26 @@ if TYPE_CHECKING:
 
     from cbmir.matching import Condition
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 VARIABLES = 900
 """Values in one IN (…) list; SQLite's oldest limit is 999."""
+
+QUALITY = """
+CREATE TABLE quality (
+    date TEXT NOT NULL,  -- YYYY-MM-DD, UTC: of a day, the last measurement
+    model TEXT NOT NULL,
+    slices INTEGER NOT NULL,
+    diagnoses INTEGER NOT NULL,
+    patients INTEGER NOT NULL,
+    sample INTEGER NOT NULL,
+    p1 REAL NOT NULL,
+    p5 REAL NOT NULL,
+    p10 REAL NOT NULL,
+    chance REAL NOT NULL,
+    PRIMARY KEY (model, date)
+) WITHOUT ROWID;
+"""
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -68,9 +84,13 @@ CREATE TABLE feedback (
     UNIQUE (query, query_frame, hit, hit_frame)
 );
 CREATE INDEX feedback_hit ON feedback(hit);
+{QUALITY}
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-"""Version 1. Columns that hold DICOM attributes have their keywords as names."""
+"""Version 2. Columns that hold DICOM attributes have their keywords as names."""
+
+UPGRADES = {1: f"{QUALITY} PRAGMA user_version = 2;"}
+"""What makes an older catalogue one of the next version."""
 
 
 def clause(condition: Condition) -> tuple[str, list[Any]]:

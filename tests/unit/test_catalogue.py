@@ -12,7 +12,7 @@ from parts import DIM, MODEL, embedded, series, units
 from cbmir.catalogue import Catalogue, open_catalogue
 from cbmir.errors import CatalogueError
 from cbmir.matching import parse
-from cbmir.records import Feedback, Label
+from cbmir.records import Feedback, Label, Quality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -551,3 +551,44 @@ def test_readers_never_fail_or_see_halves_while_the_worker_writes(path: Path) ->
     writer.close()
     assert not trouble
     assert seen[0] > 0
+
+
+# ---- quality ----
+
+
+def quality(date: str, p1: float = 0.5) -> Quality:
+    return Quality(date, slices=9, diagnoses=4, patients=3, sample=8, p1=p1, p5=0.4, p10=0.3, chance=0.25)
+
+
+def test_quality_is_kept_by_day_and_model_and_the_last_of_a_day_counts(catalogue: Catalogue) -> None:
+    for date, p1 in (("2026-01-02", 0.1), ("2026-01-01", 0.2), ("2026-01-02", 0.3)):
+        catalogue.add_quality(quality(date, p1), MODEL)
+    catalogue.add_quality(quality("2026-01-03"), "other-model")
+    assert catalogue.quality(MODEL) == [quality("2026-01-01", 0.2), quality("2026-01-02", 0.3)]
+
+
+def test_a_labelled_slice_has_what_was_said_of_its_study_and_of_its_series(catalogue: Catalogue) -> None:
+    ours, other = series("P1", study=1), series("P2", study=2)
+    (label,) = put(catalogue, "a", ours)
+    put(catalogue, "b", other)
+    catalogue.set_labels(ours.study_orthanc_id, [Label("Glioma", "histology")])
+    catalogue.set_labels(ours.orthanc_id, [Label("glioma", "report"), Label("oedema", "report")])
+    assert catalogue.number_of_diagnoses() == 3
+    found = catalogue.labelled(MODEL)
+    assert found.keys() == {label}
+    assert (found[label].patient, found[label].diagnoses) == (ours.patient, {"glioma", "oedema"})
+    assert catalogue.labelled("other-model") == {}
+
+
+def test_a_catalogue_of_version_1_gets_what_it_lacks_and_keeps_the_rest(path: Path) -> None:
+    first = Catalogue(path)
+    put(first, "a")
+    first.close()
+    database = sqlite3.connect(path)
+    database.executescript("DROP TABLE quality; PRAGMA user_version = 1;")
+    database.close()
+    again = Catalogue(path)
+    again.add_quality(quality("2026-01-01"), MODEL)
+    assert again.orthanc_ids() == {"a"}
+    assert len(again.quality(MODEL)) == 1
+    again.close()
