@@ -66,6 +66,8 @@ CREATE TABLE slice (
     vector BLOB NOT NULL,
     UNIQUE (instance, frame)
 );
+-- Labels of a new catalogue are none that an index of an earlier one knows: for it, a label stands for one vector.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('slice', abs(random() >> 16));
 CREATE TABLE diagnosis (
     orthanc_id TEXT NOT NULL,  -- of a study or a series
     label TEXT NOT NULL,

@@ -24,7 +24,7 @@ PLUGINS = Path("/usr/share/orthanc/plugins")
 ORTHANC = "/usr/sbin/Orthanc"
 START_SECONDS = 60
 STOP_SECONDS = 60
-INDEX_SECONDS = 180
+INDEX_SECONDS = 120
 
 
 def free_port() -> int:
@@ -220,7 +220,7 @@ class OrthancProcess:
             known = sum(status.get(state, 0) for state in ("indexed", "skipped", "failed"))
             if status.get("reconciled") and status["queued"] == 0 and known == expected:
                 return status
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise AssertionError(f"not indexed in time: {status}\n{self.log_text()[-2000:]}")
 
     def similar(self, instance: str, **parameters: Any) -> dict[str, Any]:
