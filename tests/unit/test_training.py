@@ -18,6 +18,7 @@ import train  # noqa: E402
 from augmentation import Strength, augment  # noqa: E402
 from cbmir.network import GREY_MEAN, GREY_SPREAD  # noqa: E402
 from initial_weights import start_from  # noqa: E402
+from optimisation import learning_rate  # noqa: E402
 from recipe import RecipeError, parse  # noqa: E402
 from sampling import batches  # noqa: E402
 from tables import Row  # noqa: E402
@@ -235,3 +236,11 @@ def test_a_colour_network_sees_a_grey_picture_as_ours_does(monkeypatch: pytest.M
         ours = network.trunk.conv1((picture - GREY_MEAN) / GREY_SPREAD)
     # at the rim the zeros of the padding stand for another grey
     assert torch.allclose(theirs[..., 2:-2, 2:-2], ours[..., 2:-2, 2:-2], atol=1e-4)
+
+
+def test_the_learning_rate_rises_falls_and_is_lifted_for_the_last_stage() -> None:
+    recipe = parse("[schedule]\nstages = [[96, 8], [224, 2]]\nlearning_rate = 1.0\nlast_stage_rate = 0.5\nwarm_up = 2")
+    rates = [learning_rate(recipe, epoch) for epoch in (0, 1, 2, 5, 7.9, 8, 9, 10)]
+    assert rates[0] < rates[1] < rates[2] == 1
+    assert rates[2] > rates[3] > rates[4]
+    assert rates[5:] == pytest.approx([0.5, 0.25, 0])
