@@ -169,6 +169,20 @@ def test_run_starts_finds_its_own_again_and_stops(data: Path) -> None:
     assert "No Orthanc" in run(data, "--stop").stdout
 
 
+def test_run_loads_the_demo_once_and_prints_a_ranking(data: Path) -> None:
+    ports = "--port", free_port(), "--dicom-port", free_port()
+    first = run(data, *ports)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Cases most like a slice of DEMO-" in first.stdout
+    assert re.search(r"^ +1 +[01]\.\d{3} +\w+ +DEMO-\d+ ", first.stdout, re.MULTILINE)
+    run(data, "--stop")
+
+    again = run(data, *ports)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Making the demo" not in again.stdout
+    assert first.stdout[first.stdout.index("Cases most like") :] in again.stdout
+
+
 def test_ports_that_are_taken_are_left_to_their_owner(data: Path) -> None:
     with socket.socket() as web, socket.socket() as dicom:
         for taken in (web, dicom):
