@@ -31,9 +31,9 @@ class Network:
 class Schedule:
     """How long and how fast.
 
-    `stages` are pairs (side in pixels, epochs), in order. The learning rate rises during `warm_up` epochs and then falls
-    along half a cosine to nothing; in the last stage it falls from `last_stage_rate` if that is more. `ema` is the share
-    that the averaged weights keep at each step.
+    `stages` are pairs (side in pixels, epochs), in order. The learning rate rises during `warm_up` epochs, then falls
+    along half a cosine to nothing; in the last stage it falls from `last_stage_rate` if that is more. `ema` is what the
+    averaged weights keep at each step.
     """
 
     stages: tuple[tuple[int, int], ...] = ((224, 100),)
