@@ -44,7 +44,17 @@ OPSET = 18
 TOLERANCE = 1e-4
 """How far an output of the ONNX file may be from torch's, relative to the largest value of that output."""
 
+MODEL, CELLS, CLASSIFIER = "model.onnx", "cells.onnx", "classifier.npy"
+"""Files of a model folder, beside its card."""
+
+FAR_SHARE = 0.01
+"""Share of the calibration pictures that may count as none of the classes."""
+
 OUTPUTS = ("embedding", "features", "logits")
+
+
+PER_CLASS = ("n_queries", "mAP", "P@10", "chance_mAP")
+"""What the card tells of each class."""
 
 
 class ExportError(Exception):
@@ -60,6 +70,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, required=True, metavar="DIR", help="the model folder; its name becomes the model's")
     add("--figures", nargs=2, action="append", default=[], metavar=("TITLE", "JSON"), help="from scripts/evaluate.py")
     add("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
+    add("--far-below", type=float, default=-1.0, help="cosine below which a slice is none of the classes (default: -1)")
     add("--calibrate", metavar="TABLE", help=f"fit the temperature on {TABLE_HELP}")
     add("--label", default="label", help="column of the class in --calibrate (default: label)")
     add("--group", default="group", help="column of the case in --calibrate (default: group)")
@@ -81,24 +92,24 @@ def network_of(state: dict[str, Any]) -> Network:
 
 def write_onnx(network: Network, path: Path) -> None:
     """Write the network as ONNX whose initialisers keep the names of its weights, so that torch can read them back."""
-    _write(network, torch.zeros(2, 1, SIZE, SIZE), "image", OUTPUTS, path)
+    _write(network, {"image": torch.zeros(2, 1, SIZE, SIZE)}, OUTPUTS, path)
 
 
 def write_cells(network: Network, path: Path) -> None:
     """Write what shows where a similarity comes from: from the features that the network answers, not the image."""
     with torch.inference_mode():
         features = network.outputs(torch.zeros(2, 1, SIZE, SIZE)).features
-    _write(Cells(network).eval(), features, "features", ("cells",), path)
+    _write(Cells(network).eval(), {"features": features, "region": features[:, :1]}, ("cells",), path)
 
 
-def _write(module: Cells | Network, example: Tensor, source: str, outputs: Sequence[str], path: Path) -> None:
+def _write(module: Cells | Network, examples: dict[str, Tensor], outputs: Sequence[str], path: Path) -> None:
     network = module.network if isinstance(module, Cells) else module
     program = torch.onnx.export(
         module,
-        (example,),
-        input_names=[source],
+        tuple(examples.values()),
+        input_names=list(examples),
         output_names=list(outputs),
-        dynamic_shapes={source: {0: torch.export.Dim("batch")}},
+        dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in examples},
         opset_version=OPSET,
         # batch norms stay apart from convolutions: runtimes fold them when they load the file
         optimize=False,
@@ -140,7 +151,8 @@ def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
         if not result[name] <= TOLERANCE * max(1.0, float(ours.abs().max())) or not torch.equal(ours, back):
             raise ExportError(f"output {name!r} of the ONNX file differs from torch by {result[name]:.2g}")
     session = onnxruntime.InferenceSession(cells, providers=["CPUExecutionProvider"])
-    (places,) = session.run(["cells"], {"features": found[OUTPUTS.index("features")]})
+    features = found[OUTPUTS.index("features")]
+    (places,) = session.run(["cells"], {"features": features, "region": np.zeros_like(features[:, :1])})
     result["cells"] = float(np.abs(places.sum(axis=(2, 3)) - found[OUTPUTS.index("embedding")]).max())
     if not result["cells"] <= TOLERANCE:
         raise ExportError(f"the cells do not add up to the embedding: they differ by {result['cells']:.2g}")
@@ -158,12 +170,21 @@ def temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> floa
     return float(candidates[int(np.argmin(costs))])
 
 
-def calibrated(network: Network, options: argparse.Namespace) -> float:
-    """Return the temperature that fits the table --calibrate."""
+def calibrated(network: Network, options: argparse.Namespace) -> tuple[float, float]:
+    """Return the temperature that fits the table --calibrate, and the cosine below which little of it lies."""
     labels = network.architecture.labels
     rows = read(options.calibrate, options.label, options.group, labels)
     _, logits = embed(network, pictures(rows, SIZE), torch.device("cpu"))
-    return temperature(logits, np.array([labels.index(row.label) for row in rows]))
+    cosines = logits.max(axis=1) / network.classifier.log_scale.exp().item()
+    targets = np.array([labels.index(row.label) for row in rows])
+    return temperature(logits, targets), float(np.quantile(cosines, FAR_SHARE))
+
+
+def write_classifier(network: Network, path: Path) -> None:
+    """Write the direction of each class: (classes, dim) float32, rows of unit length."""
+    with torch.inference_mode():
+        directions = torch.nn.functional.normalize(network.classifier.weight, dim=1)
+    np.save(path, directions.numpy(), allow_pickle=False)
 
 
 def figure(path: Path) -> dict[str, Any]:
@@ -173,27 +194,34 @@ def figure(path: Path) -> dict[str, Any]:
     return {
         "protocol": found["protocol"],
         "values": {name: found[name] for name in names},
-        "intervals": {name: found["intervals"][name] for name in names if name in found["intervals"]},
+        "intervals": {name: low_high for name, low_high in found["confidence_intervals"].items() if name in names},
+        "perClass": {label: {name: row[name] for name in PER_CLASS} for label, row in found["per_class"].items()},
         "queries": found["n_queries"],
         "gallery": found["n_gallery"],
     }
 
 
+def described(file: Path) -> dict[str, str]:
+    """Return the name of a file and its SHA-256, by which the plugin knows it."""
+    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
 def card(
-    state: dict[str, Any], options: argparse.Namespace, files: tuple[Path, Path], degrees: float
+    state: dict[str, Any], options: argparse.Namespace, folder: Path, network: Network, calibration: tuple[float, float]
 ) -> dict[str, Any]:
     """Return the card of a model."""
     about = tomllib.loads(options.about.read_text(encoding="utf-8"))
-    network = state["recipe"]["network"]
-    model, cells = files
+    chosen = state["recipe"]["network"]
+    degrees, far_below = calibration
+    scale = network.classifier.log_scale.exp().item() / degrees
     return {
         "name": options.out.name,
-        "file": model.name,
-        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
-        "cells": {"file": cells.name, "sha256": hashlib.sha256(cells.read_bytes()).hexdigest()},
-        "network": network["name"],
+        **described(folder / MODEL),
+        "cells": described(folder / CELLS),
+        "classifier": {**described(folder / CLASSIFIER), "scale": scale, "farBelow": far_below},
+        "network": chosen["name"],
         "size": SIZE,
-        "dim": network["dim"],
+        "dim": chosen["dim"],
         "labels": list(state["labels"]),
         "temperature": degrees,
         **{key: about[key] for key in ("licence", "summary", "intendedUse", "limits", "data")},
@@ -213,15 +241,16 @@ def export(options: argparse.Namespace) -> None:
     network = network_of(state)
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
-        path, cells = Path(folder) / "model.onnx", Path(folder) / "cells.onnx"
-        write_onnx(network, path)
-        write_cells(network, cells)
-        for name, difference in differences(network, path, cells).items():
+        made = Path(folder)
+        write_onnx(network, made / MODEL)
+        write_cells(network, made / CELLS)
+        write_classifier(network, made / CLASSIFIER)
+        for name, difference in differences(network, made / MODEL, made / CELLS).items():
             print(f"{name}: largest difference from torch {difference:.2g}")
-        degrees = calibrated(network, options) if options.calibrate else options.temperature
-        print(f"temperature {degrees:.3f}")
-        written = card(state, options, (path, cells), degrees)
-        for file in (path, cells):
+        calibration = calibrated(network, options) if options.calibrate else (options.temperature, options.far_below)
+        print(f"temperature {calibration[0]:.3f}, far from all classes below a cosine of {calibration[1]:.3f}")
+        written = card(state, options, made, network, calibration)
+        for file in made.iterdir():
             file.replace(options.out / file.name)
     model_card.write(written, options.out)
     print(f"{options.out}: {written['sha256'][:12]}, {(options.out / 'model.onnx').stat().st_size / 1e6:.1f} MB")

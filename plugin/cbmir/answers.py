@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cbmir.archive import Archive
     from cbmir.cases import Case, Hit
     from cbmir.catalogue import Catalogue
-    from cbmir.records import CataloguedSlice, Feedback, Series
+    from cbmir.classifier import Prediction
+    from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Quality, Series
 
 DISCLAIMER = "For finding reference cases. Not for diagnosis."
 DECIMALS = 4
@@ -21,6 +22,17 @@ DECIMALS = 4
 
 _ON_PATIENT = ("PatientSex", "PatientAge")
 _IDENTIFYING = ("StudyDate",)
+
+
+def prediction(predicted: Prediction) -> dict[str, Any]:
+    """Return what a slice looks most like to the network, as JSON. Worded so that it is not read as a diagnosis."""
+    return {
+        "looksMostLike": predicted.label,
+        "noneOfThese": predicted.label is None,
+        "classes": [
+            {"label": label, "probability": round(share, DECIMALS)} for label, share in predicted.probabilities.items()
+        ],
+    }
 
 
 def feedback(said: Feedback) -> dict[str, Any]:
@@ -33,6 +45,28 @@ def feedback(said: Feedback) -> dict[str, Any]:
         "verdict": said.verdict,
         "model": said.model,
         "time": said.time,
+    }
+
+
+def index_health(health: IndexHealth | None) -> dict[str, Any] | None:
+    """Return what the index finds of what it should, as JSON; None before it was first looked at."""
+    if health is None:
+        return None
+    return {"recallAt10": round(health.recall, DECIMALS), "sample": health.sample, "time": health.time}
+
+
+def quality(measured: Quality) -> dict[str, Any]:
+    """Return how often similar cases shared a diagnosis on a day, as JSON."""
+    return {
+        "date": measured.date,
+        "slices": measured.slices,
+        "diagnoses": measured.diagnoses,
+        "patients": measured.patients,
+        "sample": measured.sample,
+        "precisionAt1": round(measured.p1, DECIMALS),
+        "precisionAt5": round(measured.p5, DECIMALS),
+        "precisionAt10": round(measured.p10, DECIMALS),
+        "chance": round(measured.chance, DECIMALS),
     }
 
 

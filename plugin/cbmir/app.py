@@ -92,7 +92,7 @@ class App:
             log=self._log,
         )
         indexer.restore()
-        search = Search(catalogue, index, embedder.model_id)
+        search = Search(catalogue, index, embedder.model_id, embedder.classifier)
         self._state.services = Services(
             archive, catalogue, embedder, index, reader, search, settings, self.inbox, progress
         )

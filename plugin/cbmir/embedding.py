@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from cbmir.classifier import Classifier
 from cbmir.errors import ModelError, Unavailable
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ NORM_TOLERANCE = 1e-3
 class Session(Protocol):
     """A loaded network."""
 
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-        """Return the outputs of these names for a batch of inputs."""
+    def __call__(self, outputs: Sequence[str], /, **inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return the outputs of these names for a batch of inputs, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Embedder:
     card: dict[str, object]
     session: Session
     head: Session | None
+    classifier: Classifier | None
 
     def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return one embedding per square: (n, 1, size, size) float32 in 0..1 → (n, dim) float32, rows of unit length.
@@ -64,14 +66,23 @@ class Embedder:
             A row is not finite or not of unit length.
 
         """
-        (vectors,) = self.session(np.ascontiguousarray(batch, np.float32), ["embedding"])
+        (vectors,) = self.session(["embedding"], image=np.ascontiguousarray(batch, np.float32))
         if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM_TOLERANCE):
             # NaN compares false, so it is caught as well
             raise ModelError("the network answered a vector that is not of unit length")
         return vectors
 
-    def cells(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what each place of one square gives to its embedding: (1, size, size) → (dim, h, w), whose sum it is.
+    def features(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the last feature map of one square: (1, size, size) → (channels, h, w) float32."""
+        (features,) = self.session(["features"], image=np.ascontiguousarray(square[np.newaxis], np.float32))
+        first: NDArray[np.float32] = features[0]
+        return first
+
+    def cells(self, features: NDArray[np.float32], region: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return what each place gives to the embedding: (channels, h, w) → (dim, h, w), whose sum it is.
+
+        `region` is (h, w) in 0..1, how much of each place a reader marked: then the embedding is that of the region,
+        with the whole slice as its context.
 
         Raises
         ------
@@ -81,8 +92,8 @@ class Embedder:
         """
         if self.head is None:
             raise Unavailable("the model cannot say which places of a picture its embedding comes from")
-        (features,) = self.session(np.ascontiguousarray(square[np.newaxis], np.float32), ["features"])
-        (cells,) = self.head(features, ["cells"])
+        marked = np.zeros(features.shape[1:], np.float32) if region is None else region
+        (cells,) = self.head(["cells"], features=features[np.newaxis], region=marked[np.newaxis, np.newaxis])
         first: NDArray[np.float32] = cells[0]
         return first
 
@@ -102,6 +113,7 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
         labels = tuple(map(str, card["labels"]))
         network = _checked(directory / card["file"], sha256)
         head = _checked(directory / card["cells"]["file"], card["cells"]["sha256"]) if "cells" in card else None
+        classifier = _classifier(directory, card["classifier"], labels, dim) if "classifier" in card else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no usable model in {directory}: {type(error).__name__}: {error}") from error
     try:
@@ -109,7 +121,7 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
         head_session = _onnx_session(head, threads) if head else None
     except Exception as error:  # whatever a runtime raises for a file it cannot use
         raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
-    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session, head_session)
+    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session, head_session, classifier)
     if embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape != (1, dim):
         raise ModelError(f"{network} does not answer vectors of length {dim}")
     return embedder
@@ -125,6 +137,14 @@ def _checked(file: Path, sha256: str) -> Path:
     return file
 
 
+def _classifier(directory: Path, described: dict[str, Any], labels: tuple[str, ...], dim: int) -> Classifier:
+    file = _checked(directory / described["file"], described["sha256"])
+    directions = np.load(file, allow_pickle=False)
+    if directions.shape != (len(labels), dim) or directions.dtype != np.float32:
+        raise ModelError(f"{file} does not hold one direction of length {dim} for each of {len(labels)} classes")
+    return Classifier(labels, directions, float(described["scale"]), float(described["farBelow"]))
+
+
 def _onnx_session(network: Path, threads: int) -> Session:
     import onnxruntime  # noqa: PLC0415 - half a second and 60 MB that a disabled plugin need not spend
 
@@ -138,10 +158,8 @@ def _onnx_session(network: Path, threads: int) -> Session:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
 
-    source = session.get_inputs()[0].name
-
-    def run(batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-        return [np.asarray(output, np.float32) for output in session.run(list(outputs), {source: batch})]
+    def run(outputs: Sequence[str], /, **inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        return [np.asarray(output, np.float32) for output in session.run(list(outputs), inputs)]
 
     return run
 

@@ -42,7 +42,7 @@ class SliceIndex:
     def __init__(self, directory: Path, *, dim: int, model: str, threads: int = 1) -> None:
         """Make an empty index whose snapshots go into the directory."""
         self._directory = directory
-        self._dim = dim
+        self.dim = dim
         self._model = model
         self._threads = threads
         self._lock = ReadWriteLock()
@@ -189,7 +189,7 @@ class SliceIndex:
             raise IndexUnusable("there is no snapshot") from None
         except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
             raise IndexUnusable(f"the snapshot's manifest cannot be read ({type(error).__name__})") from None
-        graph = hnswlib.Index("ip", self._dim)
+        graph = hnswlib.Index("ip", self.dim)
         graph.load_index(str(path), max_elements=max(SMALLEST_CAPACITY, int(count * GROWTH)))
         if graph.get_current_count() != count:
             raise IndexUnusable("the snapshot holds another number of vectors than its manifest says")
@@ -197,10 +197,10 @@ class SliceIndex:
         return graph, np.array(graph.get_ids_list(), np.int64)
 
     def _identity(self) -> dict[str, object]:
-        return {"space": "ip", "dim": self._dim, "model": self._model, "M": M, "efConstruction": EF_CONSTRUCTION}
+        return {"space": "ip", "dim": self.dim, "model": self._model, "M": M, "efConstruction": EF_CONSTRUCTION}
 
     def _new_graph(self, capacity: int) -> hnswlib.Index:
-        graph = hnswlib.Index("ip", self._dim)
+        graph = hnswlib.Index("ip", self.dim)
         graph.init_index(capacity, M=M, ef_construction=EF_CONSTRUCTION)
         graph.set_ef(EF_SEARCH)
         return graph

@@ -188,13 +188,19 @@ class Cells(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return (n, dim, h, w) of features (n, 1024, h, w); the sum over the map is the embedding, of unit length."""
+    def forward(self, features: Tensor, region: Tensor) -> Tensor:
+        """Return (n, dim, h, w) of features (n, 1024, h, w); the sum over the map is the embedding, of unit length.
+
+        `region` is (n, 1, h, w) in 0..1: how much of each place a reader has marked. It takes the place of where the
+        network suspects a lesion, and the whole map goes on being pooled beside it. All zeros: nothing is marked.
+        """
         network = self.network
-        shares = network.gem.shares(features)
+        marked = region.amax(dim=(2, 3), keepdim=True) > 0
         if network.architecture.guided:
-            suspicion = _suspicion(network.lesion(features).float())
-            shares = torch.cat([shares, network.gem_lesion.shares(features, suspicion)], dim=1)
+            suspicion = torch.where(marked, region + EPSILON, _suspicion(network.lesion(features).float()))
+            shares = torch.cat([network.gem.shares(features), network.gem_lesion.shares(features, suspicion)], dim=1)
+        else:
+            shares = network.gem.shares(features, torch.where(marked, region + PLAIN_WEIGHT, torch.ones_like(region)))
         bias = network.embedding.bias / (features.shape[2] * features.shape[3])
         cells = functional.conv2d(shares, network.embedding.weight[..., None, None], bias)
         length: Tensor = cells.sum(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
@@ -221,9 +227,7 @@ def architecture_of(text: str) -> Architecture:
         raise ModelError("the ONNX file does not say how its network is built") from error
 
 
-def torch_session(
-    path: Path, threads: int
-) -> Callable[[NDArray[np.float32], Sequence[str]], list[NDArray[np.float32]]]:
+def torch_session(path: Path, threads: int) -> Callable[..., list[NDArray[np.float32]]]:
     """Return a function that runs the network in torch, on a GPU if any, and answers the outputs asked for.
 
     Its outputs are named as those of the ONNX file: "embedding", "features", "logits". Raises ModelError as from_onnx
@@ -234,11 +238,10 @@ def torch_session(
     network = from_onnx(path).to(device)
 
     @torch.inference_mode()
-    def run(batch: NDArray[np.float32], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
-        answered = dict(
-            zip(("embedding", "features", "logits"), network(torch.from_numpy(batch).to(device)), strict=True)
-        )
-        return [answered[name].cpu().numpy() for name in outputs]
+    def run(outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        answered = network(torch.from_numpy(image).to(device))
+        named = dict(zip(("embedding", "features", "logits"), answered, strict=True))
+        return [named[name].cpu().numpy() for name in outputs]
 
     return run
 

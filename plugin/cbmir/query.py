@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cbmir import matching
 from cbmir.cases import Group, SamePatient
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MOST_CASES = 100
+Classes = Literal["any", "predicted"]
 VERDICTS = ("similar", "different")
 MOST_MARKED = 100
 MOST_FRAMES = 2**31 - 1
@@ -26,7 +27,7 @@ MOST_FRAMES = 2**31 - 1
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}", re.ASCII)
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
-_SEARCHED = ("k", "frame", "group", "samePatient", "roi", "more", "less", *matching.MATCHED)
+_SEARCHED = ("k", "frame", "group", "samePatient", "roi", "more", "less", "class", *matching.MATCHED)
 _COMPARED = ("frame", "against", "againstFrame", "roi")
 
 
@@ -41,12 +42,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What similar cases are looked for: like the target, and like `more`, and not like `less`."""
+    """What similar cases are looked for: like the target, and like `more`, and not like `less`.
+
+    `classes` is "predicted" where only slices of the class that the target looks most like are wanted.
+    """
 
     target: Target
     criteria: Criteria
     more: tuple[Target, ...] = ()
     less: tuple[Target, ...] = ()
+    classes: Classes = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def parse_query(identifier: str, parameters: Mapping[str, str], min_similarity: 
         conditions=tuple(condition for condition in conditions if condition is not None),
     )
     more, less = (_targets(parameters.get(name, ""), name) for name in ("more", "less"))
-    return Query(_target(identifier, parameters), criteria, more, less)
+    return Query(_target(identifier, parameters), criteria, more, less, _one_of(parameters, "class", Classes))
 
 
 def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparison:

@@ -1,6 +1,6 @@
-"""Parts of a slice: what a region's embedding is, and where in the picture a similarity comes from. numpy only.
+"""Parts of a slice: which places of the network's map a region covers, and where a similarity comes from. numpy only.
 
-Both rest on the cells of an embedding, (dim, h, w): what each place of the network's square gives to it.
+The latter rests on the cells of an embedding, (dim, h, w): what each place of the map gives to it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from cbmir.pixels import Placement
 
-CONTEXT = 0.5
-"""Weight of the whole slice's embedding beside the region's: where a lesion lies says much of what it is."""
-
 OVERLAY_SIDE = 56
 """Rows and columns of the heat map as it is laid over the stored picture."""
 
@@ -34,7 +31,7 @@ class Region:
     height: float
 
 
-def coverage(where: Placement, region: Region, shape: tuple[int, int]) -> NDArray[np.float32]:
+def coverage(where: Placement, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return how much of each place lies in the region: (h, w) float32 in 0..1.
 
     Raises
@@ -50,15 +47,6 @@ def coverage(where: Placement, region: Region, shape: tuple[int, int]) -> NDArra
     across, down = where.to_square(x, y)
     covered = np.outer(_overlap(down, shape[0], where.size), _overlap(across, shape[1], where.size))
     return covered.astype(np.float32)
-
-
-def embedding(cells: NDArray[np.float32], covered: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the (dim,) unit vector of a region: what its places give, and the whole slice as context."""
-    whole = cells.sum(axis=(1, 2))
-    part = np.einsum("dhw,hw->d", cells, covered)
-    mixed = part / max(float(np.linalg.norm(part)), 1e-12) + CONTEXT * whole
-    unit: NDArray[np.float32] = (mixed / np.linalg.norm(mixed)).astype(np.float32)
-    return unit
 
 
 def heat(cells: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:

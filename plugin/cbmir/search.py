@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.catalogue import Catalogue
+    from cbmir.classifier import Classifier
     from cbmir.index import SliceIndex
     from cbmir.matching import Condition
     from cbmir.records import Series
 
     Neighbourhood = tuple[NDArray[np.int64], NDArray[np.float32]]
+    Keep = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
     Neighbours = Callable[[int], Neighbourhood]
 
 FIRST_FETCH = 8
@@ -39,16 +41,19 @@ class Criteria:
     same_patient: SamePatient = "exclude"
     min_similarity: float = 0.0
     conditions: tuple[Condition, ...] = ()
+    predicted: int | None = None
+    """Number of the class that slices must look most like."""
 
 
 class Search:
     """Similar cases of one model's vectors."""
 
-    def __init__(self, catalogue: Catalogue, index: SliceIndex, model: str) -> None:
-        """Take the catalogue and the index over it."""
+    def __init__(self, catalogue: Catalogue, index: SliceIndex, model: str, classifier: Classifier | None) -> None:
+        """Take the catalogue, the index over it, and what tells classes apart."""
         self._catalogue = catalogue
         self._index = index
         self._model = model
+        self._classifier = classifier
 
     def cases(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> list[Case]:
         """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`."""
@@ -66,35 +71,59 @@ class Search:
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""
         only_own = criteria.same_patient == "only"
-        if not criteria.conditions and not only_own:
+        everything = not criteria.conditions and not only_own
+        of_class = self._of_class(criteria.predicted)
+        if everything and of_class is None:
             return lambda n: self._index.search(vector, n)
+        if everything:
+            return lambda n: self._filtered(vector, n, of_class)
         allowed = self._catalogue.select(
             criteria.conditions, model=self._model, patient=query.patient if only_own else None
         )
         if len(allowed) <= EXACT_LIMIT:
-            labels, similarities = self._exact(vector, allowed)
+            labels, similarities = self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
             return lambda n: (labels[:n], similarities[:n])
-        return lambda n: self._filtered(vector, n, allowed)
+        return lambda n: self._filtered(vector, n, lambda found: np.isin(found, allowed), of_class)
 
-    def _filtered(self, vector: NDArray[np.float32], wanted: int, allowed: NDArray[np.int64]) -> Neighbourhood:
+    def _of_class(self, number: int | None) -> Keep | None:
+        """Return a function that tells which labels look most like the class, or None if any will do."""
+        classifier = self._classifier
+        if number is None or classifier is None:
+            return None
+
+        def keep(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+            labels_there, vectors = self._vectors(labels)
+            return np.isin(labels, labels_there[classifier.classes(vectors) == number])
+
+        return keep
+
+    def _filtered(self, vector: NDArray[np.float32], wanted: int, *keeps: Keep | None) -> Neighbourhood:
         fetch = wanted
         while True:
             labels, similarities = self._index.search(vector, fetch)
-            kept = np.isin(labels, allowed)
-            if kept.sum() >= wanted or len(labels) < fetch:
-                return labels[kept][:wanted], similarities[kept][:wanted]
+            exhausted = len(labels) < fetch
+            for keep in filter(None, keeps):
+                kept = keep(labels)
+                labels, similarities = labels[kept], similarities[kept]
+            if len(labels) >= wanted or exhausted:
+                return labels[:wanted], similarities[:wanted]
             fetch *= GROWTH
 
     def _exact(self, vector: NDArray[np.float32], labels: NDArray[np.int64]) -> Neighbourhood:
-        vectors = self._index.vectors(labels) if len(labels) else np.empty((0, len(vector)), np.float32)
-        if vectors is None:
-            # a slice came or went between catalogue and index: the catalogue is right
-            portions = list(self._catalogue.vectors(labels))
-            labels = np.concatenate([some for some, _ in portions] or [np.empty(0, np.int64)])
-            vectors = np.concatenate([portion for _, portion in portions] or [np.empty((0, len(vector)), np.float32)])
+        labels, vectors = self._vectors(labels)
         similarities = vectors @ vector
         order = np.argsort(-similarities, kind="stable")
         return labels[order], similarities[order]
+
+    def _vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return labels and their vectors, from the index or, if one came or went meanwhile, from the catalogue."""
+        vectors = self._index.vectors(labels) if len(labels) else None
+        if vectors is not None:
+            return labels, vectors
+        portions = list(self._catalogue.vectors(labels))
+        if not portions:
+            return np.empty(0, np.int64), np.empty((0, self._index.dim), np.float32)
+        return np.concatenate([some for some, _ in portions]), np.concatenate([portion for _, portion in portions])
 
     def _ranked(
         self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, criteria: Criteria

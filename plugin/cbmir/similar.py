@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cbmir import regions
-from cbmir.answers import DISCLAIMER, Answers
+from cbmir.answers import DISCLAIMER, Answers, prediction
 from cbmir.errors import BadRequest, NotFound
 from cbmir.pixels import place, prepare
 from cbmir.query import is_orthanc_id
@@ -18,6 +18,7 @@ from cbmir.records import CataloguedSlice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cbmir.classifier import Prediction
     from cbmir.pixels import Placement
     from cbmir.query import Comparison, Query, Target
     from cbmir.services import Services
@@ -29,11 +30,17 @@ TOWARDS, AWAY = 0.75, 0.25
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A slice read and embedded now: `cells` is (dim, h, w), what each place gives to its embedding."""
+    """A slice, or a region of it, embedded now: `cells` is (dim, h, w), what each place gives to the embedding."""
 
     slice: CataloguedSlice
     where: Placement
     cells: NDArray[np.float32]
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The (dim,) unit vector."""
+        whole: NDArray[np.float32] = self.cells.sum(axis=(1, 2))
+        return whole
 
 
 def similar(services: Services, query: Query) -> dict[str, Any]:
@@ -44,14 +51,20 @@ def similar(services: Services, query: Query) -> dict[str, Any]:
         [_vector(services, target)[1] for target in query.more],
         [_vector(services, target)[1] for target in query.less],
     )
+    classifier = services.embedder.classifier
+    predicted = classifier.predict(vector) if classifier else None
+    criteria = query.criteria
+    if query.classes == "predicted":
+        criteria = replace(criteria, predicted=_class_number(services.embedder.labels, predicted))
     settings = services.settings
     viewer = (Path(settings.viewer_directory) / "index.html").is_file()
     answers = Answers(services.archive, services.catalogue, anonymize=settings.anonymize, viewer=viewer)
-    shown = answers.cases(services.search.cases(vector, found.series, query.criteria))
+    shown = answers.cases(services.search.cases(vector, found.series, criteria))
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},
         "query": answers.query(found, indexed=indexed),
+        "prediction": prediction(predicted) if predicted else None,
         "group": query.criteria.group,
         "samePatient": query.criteria.same_patient,
         "message": None if shown else _nothing(query, settings.min_similarity),
@@ -62,9 +75,7 @@ def similar(services: Services, query: Query) -> dict[str, Any]:
 def heatmap(services: Services, comparison: Comparison) -> dict[str, Any]:
     """Return the answer of GET /cbmir/heatmap/<instance>: where in both slices their similarity comes from."""
     query, against = (_open(services, target) for target in (comparison.target, comparison.against))
-    region = comparison.target.region
-    vector = _region_vector(query, region) if region else query.cells.sum(axis=(1, 2))
-    other = against.cells.sum(axis=(1, 2))
+    vector, other = query.vector, against.vector
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},
@@ -72,6 +83,14 @@ def heatmap(services: Services, comparison: Comparison) -> dict[str, Any]:
         "query": _heat(query, other),
         "against": _heat(against, vector),
     }
+
+
+def _class_number(labels: tuple[str, ...], predicted: Prediction | None) -> int:
+    if predicted is None:
+        raise BadRequest("the model predicts no classes: leave out class=predicted")
+    if predicted.label is None:
+        raise BadRequest("the slice is far from every class that the model knows: leave out class=predicted")
+    return labels.index(predicted.label)
 
 
 def _heat(opened: _Opened, vector: NDArray[np.float32]) -> dict[str, Any]:
@@ -108,7 +127,7 @@ def _vector(services: Services, target: Target) -> tuple[CataloguedSlice, NDArra
     known = services.catalogue.slice_vector(orthanc_id, target.frame, services.embedder.model_id)
     if target.region is not None:
         opened = _open(services, target)
-        return opened.slice, _region_vector(opened, target.region), known is not None
+        return opened.slice, opened.vector, known is not None
     if known is not None:
         return (*known, True)
     found, image = _read(services, orthanc_id, target.frame)
@@ -116,16 +135,14 @@ def _vector(services: Services, target: Target) -> tuple[CataloguedSlice, NDArra
     return found, vector, False
 
 
-def _region_vector(opened: _Opened, region: regions.Region) -> NDArray[np.float32]:
-    covered = regions.coverage(opened.where, region, (opened.cells.shape[1], opened.cells.shape[2]))
-    return regions.embedding(opened.cells, covered)
-
-
 def _open(services: Services, target: Target) -> _Opened:
-    """Read a slice and embed it place by place."""
+    """Read a slice, and embed it or its region place by place."""
     found, image = _read(services, _orthanc_id(services, target.identifier), target.frame)
-    size = services.embedder.size
-    return _Opened(found, place(image, size), services.embedder.cells(prepare(image, size)))
+    embedder = services.embedder
+    where = place(image, embedder.size)
+    features = embedder.features(prepare(image, embedder.size))
+    covered = regions.coverage(where, target.region, features.shape[1:]) if target.region else None
+    return _Opened(found, where, embedder.cells(features, covered))
 
 
 def _read(services: Services, orthanc_id: str, frame: int) -> tuple[CataloguedSlice, Any]:

@@ -32,12 +32,10 @@ def test_the_heat_of_all_places_adds_up_to_the_similarity() -> None:
     assert regions.heat(here, there).sum() == pytest.approx(here.sum(axis=(1, 2)) @ there, abs=1e-5)
 
 
-def test_the_whole_picture_as_region_is_the_whole_slice() -> None:
-    here = cells()
+def test_the_whole_picture_covers_every_place() -> None:
     where = place(Slice(np.zeros((224, 224))))
     covered = regions.coverage(where, regions.Region(0, 0, 224, 224), (14, 14))
-    assert covered.min() == pytest.approx(1)
-    np.testing.assert_allclose(regions.embedding(here, covered), here.sum(axis=(1, 2)), atol=1e-5)
+    np.testing.assert_allclose(covered, 1)
 
 
 def test_half_a_cell_is_covered_by_half() -> None:
