@@ -11,6 +11,7 @@ from orthanc_double import OrthancDouble, orthanc_id
 from cbmir.api import Api
 from cbmir.archive import Archive
 from cbmir.catalogue import Catalogue
+from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
 from cbmir.index import SliceIndex
 from cbmir.indexer import Inbox, Indexer, Progress
@@ -31,26 +32,34 @@ if TYPE_CHECKING:
     from cbmir.embedding import Session
 
 SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
+CLASSES = ("glioma", "meningioma")
 
 
-def tiny_session(batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-    """Project squares to a few numbers: alike squares lie close together."""
+def tiny_session(outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Project squares to a few numbers: alike squares lie close together. A feature map has 8 x 8 places."""
     if outputs == ["features"]:
-        return [batch]
+        given = np.einsum("ncyx,yxd->ndyx", image, _projection())
+        return [given.reshape(len(given), DIM, 8, SIZE // 8, 8, SIZE // 8).sum(axis=(3, 5))]
     assert outputs == ["embedding"]
-    return [units(np.einsum("ncyx,yxd->nd", batch, _projection()))]
+    return [units(np.einsum("ncyx,yxd->nd", image, _projection()))]
 
 
-def tiny_head(features: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-    """Say what each of 8 x 8 places gives to the embedding of `tiny_session`."""
+def tiny_head(
+    outputs: Sequence[str], /, *, features: NDArray[np.float32], region: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Say what each place gives to the embedding of `tiny_session`; those of a region count five times."""
     assert outputs == ["cells"]
-    given = np.einsum("ncyx,yxd->ndyx", features, _projection())
-    cells = given.reshape(len(given), DIM, 8, SIZE // 8, 8, SIZE // 8).sum(axis=(3, 5))
+    cells = features * (1 + 4 * region)
     return [cells / np.linalg.norm(cells.sum(axis=(2, 3)), axis=1)[:, None, None, None]]
 
 
 def _projection() -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((SIZE, SIZE, DIM)).astype(np.float32)
+
+
+def tiny_classifier() -> Classifier:
+    """Return a classifier that is never at a loss."""
+    return Classifier(CLASSES, units(np.random.default_rng(1).standard_normal((len(CLASSES), DIM))), 5.0, -1.0)
 
 
 def units(vectors: Any) -> NDArray[np.float32]:
@@ -61,7 +70,9 @@ def units(vectors: Any) -> NDArray[np.float32]:
 
 def tiny_embedder(session: Session = tiny_session, model: str = MODEL) -> Embedder:
     """Return an embedder that needs no model file."""
-    return Embedder(model, model.split("-", maxsplit=1)[0], SIZE, DIM, ("glioma",), {}, session, tiny_head)
+    return Embedder(
+        model, model.split("-", maxsplit=1)[0], SIZE, DIM, CLASSES, {}, session, tiny_head, tiny_classifier()
+    )
 
 
 def series(patient: str = "P1", study: int = 1, number: int = 1, **facts: str) -> Series:
@@ -83,9 +94,16 @@ def embedded(
 class Workplace:
     """All parts of the plugin over a double of Orthanc, without a thread: `turn` does one turn of the worker."""
 
-    def __init__(self, directory: Path, *, embedder: Embedder | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        embedder: Embedder | None = None,
+        orthanc: OrthancDouble | None = None,
+        **settings: Any,
+    ) -> None:
         """Put the parts together, running as after a start."""
-        self.orthanc = OrthancDouble()
+        self.orthanc = orthanc or OrthancDouble()
         self.directory = directory
         self.settings = Settings(batch_size=4, viewer_directory=str(directory / "viewer"), **settings)
         self.embedder = embedder or tiny_embedder()
@@ -95,7 +113,7 @@ class Workplace:
         self.index = SliceIndex(directory, dim=DIM, model=self.embedder.model_id)
         reader = Reader(archive, self.settings)
         self.inbox, self.progress = Inbox(), Progress()
-        self.search = Search(self.catalogue, self.index, self.embedder.model_id)
+        self.search = Search(self.catalogue, self.index, self.embedder.model_id, self.embedder.classifier)
         self.indexer = Indexer(
             archive,
             self.catalogue,

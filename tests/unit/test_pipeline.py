@@ -35,12 +35,12 @@ class Recorder:
         self.poison, self.error = poison, error
         self.seen = 0
 
-    def __call__(self, batch: NDArray[np.float32], outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-        self.batches.append(len(batch))
+    def __call__(self, outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self.batches.append(len(image))
         # a poisoned square is known by its white upper left corner
-        if (batch[:, 0, 0, 0] > 0.99).any():
+        if (image[:, 0, 0, 0] > 0.99).any():
             raise self.error
-        return tiny_session(batch, outputs)
+        return tiny_session(outputs, image=image)
 
 
 def outcomes(
@@ -134,8 +134,8 @@ def test_one_poisoned_slice_among_a_hundred_fails_alone(orthanc: OrthancDouble, 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, 2.0])
 def test_a_vector_that_is_not_of_unit_length_is_never_kept(orthanc: OrthancDouble, value: float) -> None:
-    def network(batch: NDArray[np.float32], _outputs: Sequence[str], /) -> list[NDArray[np.float32]]:
-        vectors = np.zeros((len(batch), DIM), np.float32)
+    def network(_outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        vectors = np.zeros((len(image), DIM), np.float32)
         vectors[:, 0] = value
         return [vectors]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from parts import DIM, MODEL, embedded, series, units
+from parts import DIM, MODEL, embedded, series, tiny_classifier, units
 
 from cbmir import search as search_module
 from cbmir.catalogue import Catalogue
@@ -32,7 +32,7 @@ class Shelf:
     def __init__(self, directory: Path) -> None:
         self.catalogue = Catalogue(directory / "catalogue.sqlite")
         self.index = SliceIndex(directory, dim=DIM, model=MODEL)
-        self.search = Search(self.catalogue, self.index, MODEL)
+        self.search = Search(self.catalogue, self.index, MODEL, tiny_classifier())
         self._random = np.random.default_rng(0)
 
     def put(self, belongs_to: Series, similarities: Any, name: str = "") -> None:
@@ -182,6 +182,31 @@ def test_a_filter_never_lowers_the_number_of_cases_below_what_there_is(shelf: Sh
     filled(shelf)
     shelf.put(series("rare", 5000, BodyPartExamined="SPINE"), -0.4)
     assert patients(shelf.cases(filters={"BodyPartExamined": "spine"}, min_similarity=-1)) == expected("rare")
+
+
+@pytest.mark.parametrize("filters", [{}, {"PatientSex": "F"}])
+def test_cases_of_one_class_are_all_and_only_those(
+    shelf: Shelf, filters: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(shelf)
+    everything = shelf.cases(filters=filters, k=100, group="none", min_similarity=-1)
+    classifier = tiny_classifier()
+    for number in range(2):
+        found = shelf.cases(filters=filters, k=20, group="none", min_similarity=-1, predicted=number)
+        labels = [case.best.slice.label for case in found]
+        vectors = shelf.index.vectors(np.array(labels))
+        assert vectors is not None
+        assert (classifier.classes(vectors) == number).all()
+        of_class = [
+            case.best.slice.label
+            for case in everything
+            if classifier.classes(shelf.index.vectors(np.array([case.best.slice.label])))[0] == number
+        ]
+        assert labels == of_class[:20]
+        with monkeypatch.context() as patched:
+            patched.setattr(search_module, "EXACT_LIMIT", -1)
+            again = shelf.cases(filters=filters, k=20, group="none", min_similarity=-1, predicted=number)
+        assert [case.best.slice.label for case in again] == labels
 
 
 def test_unfiltered_cases_are_the_nearest_by_brute_force(shelf: Shelf) -> None:

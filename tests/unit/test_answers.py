@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from dicom_files import CANARY, mr_slice
+from parts import Workplace
+
+from cbmir.answers import Answers
+from cbmir.cases import Case, Hit
+from cbmir.records import FACTS, Label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cbmir.records import CataloguedSlice
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    workplace = Workplace(tmp_path)
+    workplace.store(*(mr_slice(f"P{number}", number, StudyDescription="MR BRAIN") for number in range(3)))
+    workplace.work()
+    yield workplace
+    workplace.close()
+
+
+def answers(workplace: Workplace, *, anonymize: bool = False, viewer: bool = True) -> Answers:
+    return Answers(workplace.services.archive, workplace.catalogue, anonymize=anonymize, viewer=viewer)
+
+
+def slices(workplace: Workplace) -> list[CataloguedSlice]:
+    found = workplace.catalogue.slices(sorted(workplace.labels()))
+    return sorted(found.values(), key=lambda one: one.series.study_instance_uid)
+
+
+def cases(workplace: Workplace) -> list[Case]:
+    return [Case((Hit(found, 0.9 - rank / 10),)) for rank, found in enumerate(slices(workplace))]
+
+
+def test_ranks_count_from_one_and_similarities_are_rounded(workplace: Workplace) -> None:
+    found = slices(workplace)[0]
+    shown = answers(workplace).cases([Case((Hit(found, 0.123456),)), Case((Hit(found, 1 / 3),))])
+    assert [(case["rank"], case["similarity"]) for case in shown] == [(1, 0.1235), (2, 0.3333)]
+
+
+def test_a_case_tells_its_place_facts_patient_and_slices(workplace: Workplace) -> None:
+    found = next(one for one in slices(workplace) if one.sop_instance_uid == mr_slice("P0", 0).SOPInstanceUID)
+    (case,) = answers(workplace).cases([Case((Hit(found, 0.9), Hit(found, 0.8)))])
+    assert case["patientOrthancId"] == found.series.patient_orthanc_id
+    assert case["studyOrthancId"] == found.series.study_orthanc_id
+    assert case["seriesOrthancId"] == found.series.orthanc_id
+    assert case["StudyDescription"] == "MR BRAIN"
+    assert case["patient"] == {
+        "PatientName": CANARY,
+        "PatientID": "P0",
+        "PatientSex": "F",
+        "PatientAge": "050Y",
+    }
+    assert [one["similarity"] for one in case["slices"]] == [0.9, 0.8]
+    assert case["slices"][0]["SOPInstanceUID"] == found.sop_instance_uid
+
+
+def test_cases_deleted_a_moment_ago_leave_no_gap(workplace: Workplace) -> None:
+    found = cases(workplace)
+    workplace.orthanc.delete(found[1].best.slice.orthanc_id)
+    shown = answers(workplace).cases(found)
+    assert [case["rank"] for case in shown] == [1, 2]
+    assert [case["similarity"] for case in shown] == [0.9, 0.7]
+
+
+def test_anonymous_answers_hold_nothing_of_who_or_when(workplace: Workplace) -> None:
+    text = json.dumps(
+        [
+            answers(workplace, anonymize=True).cases(cases(workplace)),
+            answers(workplace, anonymize=True).query(slices(workplace)[0], indexed=True),
+        ]
+    )
+    for secret in (CANARY, '"P0"', "20240131", "050Y", 'patient"'):
+        assert secret not in text
+    assert "MR BRAIN" in text
+
+
+def test_a_patient_without_name_has_only_what_is_known(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    dataset = mr_slice("", PatientName="")
+    del dataset.PatientAge
+    workplace.store(dataset)
+    workplace.work()
+    (case,) = answers(workplace).cases(cases(workplace))
+    assert case["patient"] == {"PatientSex": "F"}
+    workplace.close()
+
+
+def test_every_fact_is_shown_once(workplace: Workplace) -> None:
+    shown = answers(workplace).query(slices(workplace)[0], indexed=True)
+    for keyword in slices(workplace)[0].series.facts:
+        assert (keyword in shown) != (keyword in shown["patient"])
+    assert set(shown) & set(FACTS) <= set(slices(workplace)[0].series.facts)
+
+
+def test_labels_of_study_and_series_are_both_shown(workplace: Workplace) -> None:
+    series = slices(workplace)[0].series
+    workplace.catalogue.set_labels(series.study_orthanc_id, [Label("glioma", "histology")])
+    workplace.catalogue.set_labels(series.orthanc_id, [Label("artefact", "")])
+    shown = answers(workplace).query(slices(workplace)[0], indexed=False)
+    assert shown["labels"] == [
+        {"label": "glioma", "provenance": "histology"},
+        {"label": "artefact", "provenance": ""},
+    ]
+    assert shown["indexed"] is False
+
+
+@pytest.mark.parametrize(("anonymize", "viewer"), list(itertools.product([False, True], repeat=2)))
+def test_links_lead_to_the_picture_and_into_the_viewer(workplace: Workplace, *, anonymize: bool, viewer: bool) -> None:
+    found = slices(workplace)[0]
+    shown = answers(workplace, anonymize=anonymize, viewer=viewer).query(found, indexed=True)
+    assert shown["thumbnailUrl"] == f"/instances/{found.orthanc_id}/frames/0/preview"
+    link = urlsplit(shown["viewerUrl"])
+    if viewer:
+        assert link.path == "/ohif/viewer"
+        expected: dict[str, Any] = {
+            "StudyInstanceUIDs": [found.series.study_instance_uid],
+            "initialSeriesInstanceUID": [found.series.series_instance_uid],
+            "initialSOPInstanceUID": [found.sop_instance_uid],
+        }
+        assert parse_qs(link.query) == expected
+    else:
+        assert shown["viewerUrl"] == f"/app/explorer.html#instance?uuid={found.orthanc_id}"
