@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cbmir import viewer  # found through the path above
 from cbmir.settings import Settings, parse
+from cbmir.status_page import with_status_page
 from cbmir.web import Request, Response, disabled, failure
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def register(sdk: Any) -> None:
     except Exception as error:  # noqa: BLE001 - an exception while it loads would stop Orthanc
         sdk.LogError(f"cbmir is disabled: {error}")
         handler = disabled(str(error))
-    sdk.RegisterRestCallback("/cbmir(/.*)?", _route(sdk, handler))
+    sdk.RegisterRestCallback("/cbmir(/.*)?", _route(sdk, with_status_page(handler)))
     sdk.RegisterRestCallback("/ohif(/.*)?", _route(sdk, _viewer(Path(settings.viewer_directory))))
 
 

@@ -52,6 +52,8 @@ class Api:
             "heatmap": ("GET", self._heatmap),
             "status": ("GET", self._status),
             "openapi.json": ("GET", self._openapi),
+            "model": ("GET", self._model),
+            "quality": ("GET", self._quality),
             "reindex": ("POST", self._reindex),
             "feedback": ("GET, POST", self._feedback),
         }
@@ -120,6 +122,7 @@ class Api:
             "indexLagSeconds": round(progress.lag_seconds(), 1),
             "instancesPerSecond": round(rate, 1),
             "etaSeconds": round(counts["pending"] / rate) if rate else (0 if not counts["pending"] else None),
+            "indexHealth": answers.index_health(progress.health),
             "notIndexed": [
                 {"state": state, "reason": reason, "instances": number}
                 for state, reason, number in services.catalogue.reasons(REASONS_SHOWN)
@@ -129,6 +132,17 @@ class Api:
 
     def _openapi(self, _request: Request, _rest: str) -> Response:
         return answer(json.loads(_OPENAPI.read_text(encoding="utf-8")))
+
+    # ---- GET /cbmir/model, /cbmir/quality ----
+
+    def _model(self, _request: Request, _rest: str) -> Response:
+        embedder = self._services().embedder
+        return answer({"id": embedder.model_id, **embedder.card})
+
+    def _quality(self, _request: Request, _rest: str) -> Response:
+        services = self._services()
+        measured = services.catalogue.quality(services.embedder.model_id)
+        return answer({"model": services.embedder.model_id, "quality": [answers.quality(one) for one in measured]})
 
     # ---- POST /cbmir/reindex ----
 
