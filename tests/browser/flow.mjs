@@ -1,7 +1,7 @@
 /**
  * A reader's way through the viewer, in a real browser, against an Orthanc that holds a patient with two studies.
  *
- *     node tests/browser/flow.mjs http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER]
+ *     node tests/browser/flow.mjs http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER] [--anonymous]
  *
  * Prints what was seen as JSON; exit code 1 with the reason when a step fails. Screenshots go to the artefacts.
  */
@@ -20,7 +20,11 @@ const MEASURED = 15;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { user: { type: 'string' }, artefacts: { type: 'string', default: ARTEFACTS } },
+  options: {
+    user: { type: 'string' },
+    anonymous: { type: 'boolean', default: false },
+    artefacts: { type: 'string', default: ARTEFACTS },
+  },
 });
 const base = (positionals[0] ?? 'http://localhost:8042').replace(/\/$/, '');
 const { browser, page, seen, shot } = await openBrowser({ url: base, ...values });
@@ -65,6 +69,19 @@ async function overlay(n) {
   return texts[n]?.replace(/\s+/g, '') ?? '';
 }
 
+/** In anonymous mode neither the panel nor its requests may say who somebody is, or when. */
+async function assertAnonymous() {
+  const shown = `${await cy('cbmir-panel').innerHTML()}\n${seen.similarRequests.join('\n')}`;
+  for (const one of await rest('/studies?expand')) {
+    const { PatientName: name, PatientID } = one.PatientMainDicomTags;
+    const { StudyDate: date, AccessionNumber } = one.MainDicomTags;
+    const dashed = `${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}`;
+    for (const secret of [name, name.replace('^', ', '), PatientID, AccessionNumber, date, dashed]) {
+      assert.ok(!secret || !shown.includes(secret), `the panel shows ${secret}`);
+    }
+  }
+}
+
 /** @param {number} n @param {number} notches */
 async function scroll(n, notches) {
   const box = await page.locator('canvas.cornerstone-canvas').nth(n).boundingBox();
@@ -74,6 +91,15 @@ async function scroll(n, notches) {
     await page.mouse.wheel(0, 100 * Math.sign(notches));
     await page.waitForTimeout(80);
   }
+}
+
+async function openStudy() {
+  await page.getByText(PatientName.replace('^', ', ')).first().click();
+  await page
+    .getByRole('button', { name: /Basic Viewer/ })
+    .or(page.getByRole('link', { name: /Basic Viewer/ }))
+    .first()
+    .click();
 }
 
 const hasPicture = (/** @type {number} */ n) =>
@@ -121,12 +147,7 @@ try {
     await page.getByText(PatientName.replace('^', ', ')).first().waitFor({ timeout: 60_000 });
   });
   await step('image', async () => {
-    await page.getByText(PatientName.replace('^', ', ')).first().click();
-    await page
-      .getByRole('button', { name: /Basic Viewer/ })
-      .or(page.getByRole('link', { name: /Basic Viewer/ }))
-      .first()
-      .click();
+    await openStudy();
     await hasPicture(0);
     await cy('FindSimilar').first().waitFor();
     await scroll(0, 3);
@@ -139,6 +160,7 @@ try {
     await cardsPainted();
     await page.getByText('Not for diagnosis').waitFor();
     await page.locator('[data-cy="cbmir-priors"][data-state="found"]').waitFor();
+    if (values.anonymous) await assertAnonymous();
   });
   await step('options', async () => {
     await cy('cbmir-options-button').click();
@@ -231,7 +253,7 @@ try {
   await step('left-and-entered-again', async () => {
     await cy('return-to-work-list').click();
     await page.getByText(PatientName.replace('^', ', ')).first().waitFor();
-    await page.goBack();
+    await openStudy();
     await hasPicture(0);
     await cy('FindSimilar').first().waitFor();
     assert.equal(await cy('FindSimilar').count(), 1, 'one button');

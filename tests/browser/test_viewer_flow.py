@@ -1,0 +1,122 @@
+"""A reader finds, compares and goes back, in Chromium, with the viewer and the plugin of a real Orthanc.
+
+Screenshots and times are left in ohif-extension/artefacts, one folder for each test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from orthanc_process import REPOSITORY
+
+import demo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orthanc_process import OrthancProcess
+
+EXTENSION = REPOSITORY / "ohif-extension"
+FLOW = Path(__file__).with_name("flow.mjs")
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+LOGIN = ("reader", "look-only")
+
+BUILD_SECONDS = 300
+FLOW_SECONDS = 300
+
+SLOWEST_MEDIAN_MS = 1000
+"""Three times what is aimed at: other tests may keep the machine busy."""
+
+
+def what_is_missing() -> str | None:
+    """Return why no browser can be driven here."""
+    if shutil.which("node") is None:
+        return "Node.js is not installed"
+    if not CHROMIUM.exists():
+        return f"there is no {CHROMIUM}"
+    if not (EXTENSION / "node_modules" / "playwright-core").is_dir():
+        return "the tools of the viewer are not installed: scripts/viewer does it"
+    return None
+
+
+MISSING = what_is_missing()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    assert demo.main(["--patients", "5", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def assemble(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that puts an OHIF of that version and the extension as it is now into a folder."""
+    subprocess.run(["node", "scripts/build.mjs"], cwd=EXTENSION, check=True, timeout=BUILD_SECONDS)
+
+    def made(version: str) -> Path:
+        folder = tmp_path_factory.mktemp("viewer") / version
+        command = ["node", "scripts/assemble.mjs", "--version", version, "--out", str(folder)]
+        subprocess.run(command, cwd=EXTENSION, check=True, timeout=BUILD_SECONDS)
+        return folder
+
+    return made
+
+
+def follow(orthanc: OrthancProcess, artefacts: Path, *options: str) -> dict[str, Any]:
+    """Walk the reader's way; return what was seen."""
+    address = f"http://127.0.0.1:{orthanc.http_port}"
+    command = ["node", str(FLOW), address, "--artefacts", str(artefacts), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FLOW_SECONDS)
+    assert done.returncode == 0, f"{done.stderr}\nscreenshots are in {artefacts}"
+    seen: dict[str, Any] = json.loads((artefacts / "flow.json").read_text())
+    return seen
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    ohif: str = "3.13.2"
+    login: tuple[str, str] | None = None
+    anonymous: bool = False
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(Variant("as-shipped"), id="as shipped"),
+        pytest.param(Variant("login", ohif="3.12.10", login=LOGIN), id="older OHIF, login", marks=pytest.mark.slow),
+        pytest.param(Variant("anonymous", anonymous=True), id="anonymous", marks=pytest.mark.slow),
+    ],
+)
+def test_a_reader_finds_similar_cases_compares_them_and_goes_back(
+    make_orthanc: Callable[..., OrthancProcess],
+    assemble: Callable[[str], Path],
+    demo_folder: Path,
+    variant: Variant,
+) -> None:
+    login = variant.login
+    security = {"AuthenticationEnabled": True, "RegisteredUsers": dict([login])} if login else {}
+    cbmir = {"ViewerDirectory": str(assemble(variant.ohif)), "Anonymize": variant.anonymous}
+    orthanc = make_orthanc(cbmir, **security)
+    orthanc.http.auth = login
+    orthanc.start()
+    if orthanc.status()["state"] == "disabled":
+        pytest.skip(f"the plugin is disabled: {orthanc.status()['reason']}")
+    options = ["--user", ":".join(login)] if login else []
+    address = f"http://127.0.0.1:{orthanc.http_port}"
+    assert demo.main(["--dicom", str(demo_folder), "--send", address, *options]) == 0
+    orthanc.wait_until_indexed()
+
+    anonymous = ["--anonymous"] if variant.anonymous else []
+    seen = follow(orthanc, EXTENSION / "artefacts" / variant.name, *options, *anonymous)
+
+    assert seen["clickToCardsMs"]["median"] < SLOWEST_MEDIAN_MS
