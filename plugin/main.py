@@ -17,7 +17,8 @@ import orthanc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cbmir import viewer  # found through the path above
+import cbmir  # found through the path above
+from cbmir import viewer
 from cbmir.settings import Settings, parse
 from cbmir.status_page import with_status_page
 from cbmir.web import Request, Response, disabled, failure
@@ -48,6 +49,7 @@ def register(sdk: Any) -> None:
         handler = disabled(str(error))
     sdk.RegisterRestCallback("/cbmir(/.*)?", _route(sdk, with_status_page(handler)))
     sdk.RegisterRestCallback("/ohif(/.*)?", _route(sdk, _viewer(Path(settings.viewer_directory))))
+    _extend_explorer(sdk, Path(settings.viewer_directory))
 
 
 def _data_directory(sdk: Any, configuration: dict[str, Any], settings: Settings) -> Path:
@@ -102,6 +104,16 @@ def _viewer(directory: Path) -> Handler:
         return Response(200, file.body, file.content_type, {"Cache-Control": file.cache_control})
 
     return serve
+
+
+def _extend_explorer(sdk: Any, viewer_directory: Path) -> None:
+    """Add links to Orthanc Explorer. Orthanc takes one such script from Python: a later call replaces it."""
+    try:
+        script = Path(cbmir.__file__).with_name("explorer.js").read_text(encoding="utf-8")
+        installed = json.dumps(viewer.is_installed(viewer_directory))
+        sdk.ExtendOrthancExplorer(f"const cbmirViewer = {installed};\n{script}")
+    except Exception as error:  # noqa: BLE001 - as above
+        sdk.LogWarning(f"cbmir: no links in Orthanc Explorer ({type(error).__name__})")
 
 
 def _route(sdk: Any, handler: Handler) -> Callable[..., None]:

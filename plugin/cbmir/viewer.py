@@ -65,9 +65,14 @@ def find(root: Path, path: str) -> ViewerFile | None:
     return None if file is None else _read(file)
 
 
+def is_installed(root: Path) -> bool:
+    """Return whether the viewer's page is there."""
+    return (root / _INDEX).is_file()
+
+
 def missing(root: Path) -> NotFound:
     """Return the error for a path at which nothing was found."""
-    if (root / _INDEX).is_file():
+    if is_installed(root):
         return NotFound("the viewer has no such file")
     return NotFound("the viewer is not installed: see the setting ViewerDirectory")
 

@@ -41,7 +41,7 @@ export function bar(/** @type {number} */ share, { chance = NaN, interval = [NaN
   return drawn;
 }
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 190, 42, 14, 10, 26];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 190, 50, 14, 10, 26];
 
 /**
  * Draw shares (0..1) over days.
