@@ -1,0 +1,329 @@
+"""What the plugin answers, what openapi.json promises, and what the viewer is tested with: all three must agree."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pytest
+from dicom_files import mr_slice, picture
+from jsonschema import Draft202012Validator, ValidationError
+from parts import Workplace, tiny_embedder
+
+import cbmir
+from cbmir import query as query_module
+from cbmir import web
+from cbmir.cases import SLICES_SHOWN, Group, SamePatient
+from cbmir.records import FACTS, IndexHealth, Label, Quality
+from cbmir.web import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+OPENAPI: dict[str, Any] = json.loads((REPOSITORY / "plugin" / "cbmir" / "openapi.json").read_text(encoding="utf-8"))
+EXAMPLE: dict[str, Any] = json.loads((REPOSITORY / "tests" / "contract" / "similar.json").read_text(encoding="utf-8"))
+OPERATIONS = {
+    operation["operationId"]: (path, method, operation)
+    for path, methods in OPENAPI["paths"].items()
+    for method, operation in methods.items()
+}
+NOBODY = "00000000-00000000-00000000-00000000-00000000"
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference within openapi.json."""
+    while "$ref" in node:
+        found: Any = OPENAPI
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        node = found
+    return node
+
+
+def validate(document: Any, schema: dict[str, Any]) -> None:
+    whole = {"components": OPENAPI["components"], "allOf": [schema]}
+    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(document)
+
+
+def schema(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def strictly_parsed(body: bytes) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(body, parse_constant=refuse)
+
+
+def check(operation_id: str, response: Response, status: int) -> Any:
+    """Assert that a response is one that openapi.json promises; return its document."""
+    assert response.status == status, response.body
+    _, _, operation = OPERATIONS[operation_id]
+    promised = resolved(operation["responses"][str(status)])
+    document = strictly_parsed(response.body)
+    validate(document, promised["content"][response.content_type]["schema"])
+    for name in promised.get("headers", {}):
+        if name != "Retry-After" or document.get("error", {}).get("code") == "unavailable":
+            assert response.headers[name]
+    return document
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    workplace = Workplace(tmp_path)
+    yield workplace
+    workplace.close()
+
+
+@pytest.fixture
+def stored(workplace: Workplace) -> list[str]:
+    """Return slices of patients of whom much, little and nothing is known."""
+    much = dict.fromkeys(FACTS, "X") | {"Modality": "MR", "StudyDate": "20240131", "PatientAge": "050Y"}
+    much |= {"PatientSex": "O", "MagneticFieldStrength": "3"}
+    much.pop("SequenceName")
+    little = mr_slice("", 2, PatientName="", PatientAge="", PatientSex="", StudyDate="", SeriesDescription="")
+    frames = mr_slice("P3", 3, pixels=np.stack([picture(number) for number in range(3)]))
+    stored = workplace.store(mr_slice("P1", 1, **much), little, frames, mr_slice("P4", 4), mr_slice("P4", 5))
+    study = workplace.orthanc.above(stored[0])[1]
+    workplace.orthanc.say(study, [{"label": "glioma", "provenance": "histology"}, {"label": "other"}])
+    workplace.work()
+    assert workplace.catalogue.labels([study])[study] == [Label("glioma", "histology"), Label("other", "")]
+    return stored
+
+
+def post(workplace: Workplace, path: str, document: Any, content_type: str = "application/json") -> Response:
+    return workplace.api(Request("POST", path, {}, {"content-type": content_type}, json.dumps(document).encode()))
+
+
+# ---- the example that the viewer is tested with ----
+
+
+def test_the_example_is_an_answer_as_promised() -> None:
+    validate(EXAMPLE, schema("Similar"))
+
+
+def test_the_example_has_every_field_that_a_real_answer_has(workplace: Workplace, stored: list[str]) -> None:
+    answer = check("similar", workplace.get(f"similar/{stored[3]}", samePatient="include"), 200)
+    assert EXAMPLE.keys() == answer.keys()
+    assert EXAMPLE["query"].keys() - set(FACTS) == answer["query"].keys() - set(FACTS)
+    for case in answer["cases"]:
+        assert EXAMPLE["cases"][0].keys() - set(FACTS) == case.keys() - set(FACTS)
+        assert EXAMPLE["cases"][0]["slices"][0].keys() == case["slices"][0].keys()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cases": None},
+        {"extra": 1},
+        {"group": "all"},
+        {"query": {}},
+        {"cases": [{}]},
+        {"cases": [EXAMPLE["cases"][0] | {"similarity": 1.5}]},
+        {"cases": [EXAMPLE["cases"][0] | {"slices": []}]},
+        {"cases": [EXAMPLE["cases"][0] | {"patient": {"PatientBirthDate": "19700101"}}]},
+        {"query": EXAMPLE["query"] | {"orthancId": "../x"}},
+        {"query": EXAMPLE["query"] | {"frame": 0}},
+    ],
+)
+def test_the_promise_is_strict(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        validate(EXAMPLE | change, schema("Similar"))
+
+
+# ---- real answers ----
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"k": "1"},
+        {"group": "study"},
+        {"group": "none", "k": "100"},
+        {"samePatient": "only"},
+        {"samePatient": "include"},
+        {"Modality": "CT"},
+        {"roi": "0,0,10,10"},
+        {"class": "predicted"},
+    ],
+)
+def test_every_kind_of_query_is_answered_as_promised(
+    workplace: Workplace, stored: list[str], parameters: dict[str, str]
+) -> None:
+    for name in stored:
+        answer = check("similar", workplace.get(f"similar/{name}", **parameters), 200)
+        assert (answer["message"] is None) == bool(answer["cases"])
+        assert [case["rank"] for case in answer["cases"]] == list(range(1, len(answer["cases"]) + 1))
+
+
+def test_anonymous_answers_are_as_promised(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path, anonymize=True)
+    stored = workplace.store(mr_slice("P1"), mr_slice("P2", 2))
+    workplace.work()
+    answer = check("similar", workplace.get(f"similar/{stored[0]}"), 200)
+    assert "patient" not in answer["query"]
+    assert all("patient" not in case for case in answer["cases"])
+    workplace.close()
+
+
+def test_a_model_that_tells_no_classes_apart_answers_as_promised(tmp_path: Path) -> None:
+    embedder = tiny_embedder()
+    object.__setattr__(embedder, "classifier", None)
+    workplace = Workplace(tmp_path, embedder=embedder)
+    (name,) = workplace.store(mr_slice())
+    workplace.work()
+    assert check("similar", workplace.get(f"similar/{name}"), 200)["prediction"] is None
+    check("similar", workplace.get(f"similar/{name}", **{"class": "predicted"}), 400)
+    workplace.close()
+
+
+def test_the_other_routes_answer_as_promised(workplace: Workplace, stored: list[str]) -> None:
+    check("heatmap", workplace.get(f"heatmap/{stored[0]}", against=stored[1], roi="1,1,9,9"), 200)
+    assert check("openapi", workplace.get("openapi.json"), 200) == OPENAPI
+    check("reindex", post(workplace, "reindex", {"states": ["failed"]}), 202)
+    given = {"query": stored[0], "hit": stored[1], "verdict": "different", "hitFrame": 1}
+    validate(given, schema("FeedbackGiven"))
+    check("giveFeedback", post(workplace, "feedback", given), 201)
+    assert len(check("feedback", workplace.get("feedback"), 200)["feedback"]) == 1
+    check("model", workplace.get("model"), 200)
+    workplace.catalogue.add_quality(Quality("2026-01-31", 5, 2, 2, 2, 0.5, 0.4, 0.3, 0.2), workplace.embedder.model_id)
+    assert len(check("quality", workplace.get("quality"), 200)["quality"]) == 1
+
+
+def test_the_status_is_as_promised_in_every_state(workplace: Workplace, stored: list[str]) -> None:
+    assert stored
+    workplace.store(mr_slice("CT", 9, Modality="CT"))
+    check("status", workplace.get("status"), 200)
+    workplace.work()
+    workplace.progress.health = IndexHealth(0.99, 5, "2026-01-31T10:00:00+00:00")
+    assert check("status", workplace.get("status"), 200)["notIndexed"]
+    workplace.progress.trouble = "indexing is interrupted (OSError); it is tried again"
+    assert check("status", workplace.get("status"), 200)["state"] == "degraded"
+    workplace.progress.beat -= 3600
+    assert check("status", workplace.get("status"), 503)["worker"] == "stalled"
+    workplace.state.services = None
+    for state, status in (("starting", 200), ("stopped", 200), ("disabled", 503)):
+        workplace.state.name = state
+        assert check("status", workplace.get("status"), status)["state"] == state
+
+
+def test_errors_are_as_promised(workplace: Workplace, stored: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    other = workplace.orthanc.store(mr_slice("CT", 9, Modality="CT"))
+    check("similar", workplace.get("similar/x"), 400)
+    check("similar", workplace.get(f"similar/{stored[0]}", k="0"), 400)
+    check("similar", workplace.get(f"similar/{NOBODY}"), 404)
+    assert check("similar", workplace.get(f"similar/{other}"), 404)["error"]["code"] == "not_indexed"
+    check("heatmap", workplace.get(f"heatmap/{stored[0]}"), 400)
+    check("heatmap", workplace.get(f"heatmap/{stored[0]}", against=NOBODY), 404)
+    check("reindex", post(workplace, "reindex", {}, "text/plain"), 400)
+    check("giveFeedback", post(workplace, "feedback", {}), 400)
+    check("giveFeedback", post(workplace, "feedback", {"query": NOBODY, "hit": NOBODY, "verdict": "similar"}), 404)
+    monkeypatch.setattr(workplace.catalogue, "slice_vector", None)
+    check("similar", workplace.get(f"similar/{stored[0]}"), 500)
+    workplace.state.services = None
+    for operation_id, (path, method, _) in OPERATIONS.items():
+        if operation_id not in {"status", "openapi"}:
+            name = path.removeprefix("/cbmir/").replace("{instance}", stored[0])
+            given = {"against": stored[1]} if operation_id == "heatmap" else {}
+            request = Request(method.upper(), name, given, {"content-type": "application/json"}, b"{}")
+            check(operation_id, workplace.api(request), 503)
+
+
+def test_a_plugin_that_cannot_start_answers_as_promised() -> None:
+    handler = web.disabled("no module named numpy")
+    for operation_id, (path, method, _) in OPERATIONS.items():
+        if operation_id != "openapi":
+            check(operation_id, handler(Request(method.upper(), path.removeprefix("/cbmir/"))), 503)
+
+
+# ---- routes and parameters ----
+
+
+def routes(workplace: Workplace) -> set[str]:
+    """Return the routes as the plugin itself lists them."""
+    message = strictly_parsed(workplace.get("no-such-route").body)["error"]["message"]
+    return set(re.findall(r"/cbmir/[\w.]+", message))
+
+
+def test_every_route_is_described_and_every_description_is_a_route(workplace: Workplace) -> None:
+    assert routes(workplace) == {path.removesuffix("/{instance}") for path in OPENAPI["paths"]}
+
+
+@pytest.mark.parametrize("path", OPENAPI["paths"])
+def test_the_methods_of_a_route_are_those_described(workplace: Workplace, path: str) -> None:
+    response = workplace.api(Request("PUT", path.removeprefix("/cbmir/").replace("{instance}", NOBODY)))
+    for operation_id, (described, _, _) in OPERATIONS.items():
+        if described == path:
+            check(operation_id, response, 405)
+    assert {method.strip().lower() for method in response.headers["Allow"].split(",")} == set(OPENAPI["paths"][path])
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "known"), [("similar", query_module._SEARCHED), ("heatmap", query_module._COMPARED)]
+)
+def test_every_parameter_is_described_and_every_description_is_a_parameter(
+    operation_id: str, known: tuple[str, ...]
+) -> None:
+    described = [one["name"] for one in OPERATIONS[operation_id][2]["parameters"] if one["in"] == "query"]
+    assert sorted(described) == sorted(known)
+
+
+def parameter(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in OPERATIONS["similar"][2]["parameters"] if one["name"] == name)
+    return found["schema"]  # type: ignore[no-any-return]
+
+
+def test_the_ranges_and_choices_described_are_those_that_hold() -> None:
+    defaults = query_module.parse_query("1.2", {}, 0).criteria
+    assert parameter("k") == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": query_module.MOST_CASES,
+        "default": defaults.k,
+    }
+    assert (parameter("group")["enum"], parameter("group")["default"]) == (list(get_args(Group)), defaults.group)
+    assert parameter("samePatient")["enum"] == list(get_args(SamePatient))
+    assert parameter("class")["enum"] == list(get_args(query_module.Classes))
+    assert parameter("frame")["maximum"] == query_module.MOST_FRAMES
+    schemas = OPENAPI["components"]["schemas"]
+    assert schemas["Case"]["properties"]["slices"]["maxItems"] == SLICES_SHOWN
+    assert schemas["Feedback"]["properties"]["verdict"]["enum"] == list(query_module.VERDICTS)
+    codes = {code for _, code in web._STATUS.values()} | {"internal", "disabled", "method_not_allowed"}
+    assert set(schemas["Error"]["properties"]["error"]["properties"]["code"]["enum"]) == codes
+
+
+@pytest.mark.parametrize("name", ["StudyDate", "PatientAge", "StudyInstanceUID", "SeriesDescription", "label", "roi"])
+def test_the_examples_of_parameters_are_understood(name: str) -> None:
+    for example in parameter(name)["examples"]:
+        assert query_module.parse_query("1.2", {name: example}, 0)
+
+
+def test_every_fact_can_be_shown() -> None:
+    for name in ("Query", "Case"):
+        properties = OPENAPI["components"]["schemas"][name]["properties"]
+        assert set(FACTS) <= properties.keys() | OPENAPI["components"]["schemas"]["Patient"]["properties"].keys()
+
+
+def test_the_description_is_of_this_version_and_whole() -> None:
+    assert OPENAPI["openapi"].startswith("3.1.")
+    assert OPENAPI["info"]["version"] == cbmir.__version__
+    text = json.dumps(OPENAPI)
+    for reference in set(re.findall(r'"\$ref": "([^"]+)"', text)):
+        assert resolved({"$ref": reference})
+    used = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert used == OPENAPI["components"]["schemas"].keys()
+    for one in OPENAPI["components"]["schemas"].values():
+        Draft202012Validator.check_schema(one)
+
+
+def test_every_kind_of_answer_forbids_what_is_not_described() -> None:
+    open_on_purpose = {"ModelCard", "FeedbackGiven", "ReindexRequest"}
+    for name, one in OPENAPI["components"]["schemas"].items():
+        if one.get("type") == "object" and name not in open_on_purpose:
+            assert one["additionalProperties"] is False, name
