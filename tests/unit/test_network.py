@@ -123,6 +123,6 @@ def test_the_shipped_contract_holds_for_any_network_that_is_exported(network: Ne
         assert torch.equal(weight, network.state_dict()[name]), name
     batch = np.random.default_rng(0).random((5, 1, 224, 224), np.float32)
     sessions = [embedding._SESSIONS[runtime](path, 1) for runtime in ("onnx", "torch")]
-    onnx, torch_ = (session(batch, ["embedding"])[0] for session in sessions)
+    onnx, torch_ = (session(["embedding"], image=batch)[0] for session in sessions)
     assert onnx.shape == (5, 256)
     assert np.abs(onnx - torch_).max() < 1e-5
