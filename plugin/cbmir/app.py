@@ -119,6 +119,7 @@ class _exclusive:  # noqa: N801 - used like a function
             self._file = (self._directory / "lock").open("wb", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.__exit__()
             raise SettingsError(f"another Orthanc uses the data directory {self._directory}") from None
         except OSError as error:
             raise SettingsError(f"the data directory {self._directory} cannot be used: {error.strerror}") from None

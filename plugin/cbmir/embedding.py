@@ -122,7 +122,13 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
     except Exception as error:  # whatever a runtime raises for a file it cannot use
         raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
     embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session, head_session, classifier)
-    if embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape != (1, dim):
+    try:
+        answered = embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape
+    except ModelError:
+        raise
+    except Exception as error:  # as above
+        raise ModelError(f"{network} does not take squares of side {size}: {error}") from error
+    if answered != (1, dim):
         raise ModelError(f"{network} does not answer vectors of length {dim}")
     return embedder
 

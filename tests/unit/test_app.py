@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dicom_files import mr_slice
+from orthanc_double import OrthancDouble
+from parts import MODEL, tiny_embedder, tiny_session
+
+from cbmir import app as app_module
+from cbmir.app import App
+from cbmir.archive import Archive
+from cbmir.catalogue import Catalogue
+from cbmir.settings import Settings
+from cbmir.web import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+PATIENCE = 20.0
+
+
+class House:
+    """Apps over one double of Orthanc, all stopped at the end."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.orthanc = OrthancDouble()
+        self.apps: list[App] = []
+        self.log: list[str] = []
+
+    def app(self, **settings: Any) -> App:
+        chosen = Settings(**{"data_directory": str(self.directory / "cbmir"), **settings})
+        self.apps.append(App(Archive(self.orthanc), chosen, self.log.append))
+        return self.apps[-1]
+
+    def store(self, app: App, *datasets: Any) -> list[str]:
+        stored = [self.orthanc.store(dataset) for dataset in datasets]
+        for name in stored:
+            app.inbox.put("stored", name)
+        return stored
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setattr(app_module, "load", lambda *_args, **_rest: tiny_embedder())
+    house = House(tmp_path)
+    yield house
+    for app in house.apps:
+        app.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "cbmir-worker"]
+
+
+def get(app: App, path: str) -> Response:
+    return app.api(Request("GET", path))
+
+
+def status(app: App) -> Any:
+    return json.loads(get(app, "status").body)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def started(app: App) -> App:
+    app.start()
+    until(lambda: status(app)["state"] != "starting")
+    return app
+
+
+def test_from_an_arriving_slice_to_a_similar_case(house: House) -> None:
+    app = started(house.app())
+    stored = house.store(app, mr_slice("P1"), mr_slice("P2", 2))
+    until(lambda: status(app).get("indexed") == 2)
+    answer = json.loads(get(app, f"similar/{stored[0]}").body)
+    assert [case["slices"][0]["orthancId"] for case in answer["cases"]] == [stored[1]]
+    assert any(f"running with model {MODEL}" in line for line in house.log)
+
+
+def test_what_the_archive_held_before_is_indexed(house: House) -> None:
+    for number in range(5):
+        house.orthanc.store(mr_slice(f"P{number}", number))
+    app = started(house.app())
+    until(lambda: status(app).get("indexed") == 5)
+    assert status(app)["reconciled"]
+
+
+def test_before_the_start_the_plugin_says_so(house: House) -> None:
+    app = house.app()
+    assert status(app)["state"] == "starting"
+    assert get(app, "similar/1.2").status == 503
+
+
+def test_a_restart_keeps_everything_and_answers_the_same(house: House) -> None:
+    first = started(house.app())
+    stored = house.store(first, *(mr_slice(f"P{number}", number) for number in range(6)))
+    until(lambda: status(first).get("indexed") == 6)
+    before = get(first, f"similar/{stored[0]}").body
+    first.stop()
+    assert status(first)["state"] == "stopped"
+    house.log.clear()
+    house.orthanc.calls.clear()
+    second = started(house.app())
+    assert get(second, f"similar/{stored[0]}").body == before
+    until(lambda: status(second)["reconciled"])
+    assert not [call for call in house.orthanc.calls if call.startswith("file of")]
+    assert not [line for line in house.log if "rebuilt" in line]
+
+
+def test_starting_and_stopping_twice_does_nothing_more(house: House) -> None:
+    app = house.app()
+    app.start()
+    app.start()
+    until(lambda: status(app)["state"] == "running")
+    assert len([thread for thread in threading.enumerate() if thread.name == "cbmir-worker"]) == 1
+    app.stop()
+    app.stop()
+
+
+def test_stopping_before_the_start_is_no_error(house: House) -> None:
+    house.app().stop()
+
+
+def test_a_stop_waits_a_limited_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = threading.Event()
+
+    def slow(outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        leave.wait(PATIENCE)
+        return tiny_session(outputs, image=image)
+
+    monkeypatch.setattr(app_module, "load", lambda *_args, **_rest: tiny_embedder(slow))
+    monkeypatch.setattr(app_module, "STOP_SECONDS", 0.05)
+    app = started(house.app())
+    house.store(app, mr_slice())
+    until(lambda: status(app)["queued"] == 1)
+    start = time.monotonic()
+    app.stop()
+    assert time.monotonic() - start < PATIENCE / 4
+    leave.set()
+    monkeypatch.setattr(app_module, "STOP_SECONDS", PATIENCE)
+
+
+def test_a_missing_model_disables_the_plugin_with_the_reason(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    app = started(house.app(model="no-such-model"))
+    assert status(app)["state"] == "disabled"
+    assert "no usable model" in status(app)["reason"]
+    assert get(app, "status").status == 503
+    assert get(app, "similar/1.2").status == 503
+    # Orthanc goes on, and so do its events
+    app.inbox.put("stored", "x")
+
+
+def test_a_later_version_s_catalogue_disables_the_plugin(house: House) -> None:
+    (house.directory / "cbmir").mkdir()
+    path = house.directory / "cbmir" / "catalogue.sqlite"
+    catalogue = Catalogue(path)
+    with catalogue._transaction() as database:
+        database.execute("PRAGMA user_version = 99")
+    catalogue.close()
+    app = started(house.app())
+    assert status(app)["state"] == "disabled"
+    assert "another version" in status(app)["reason"]
+
+
+def test_a_damaged_catalogue_is_put_aside_and_everything_indexed_anew(house: House) -> None:
+    (house.directory / "cbmir").mkdir()
+    (house.directory / "cbmir" / "catalogue.sqlite").write_bytes(b"no database" * 1000)
+    house.orthanc.store(mr_slice())
+    app = started(house.app())
+    until(lambda: status(app).get("indexed") == 1)
+    assert any("is damaged" in line for line in house.log)
+
+
+def test_two_plugins_never_share_a_data_directory(house: House) -> None:
+    first = started(house.app())
+    second = started(house.app())
+    assert status(second)["state"] == "disabled"
+    assert "another Orthanc uses the data directory" in status(second)["reason"]
+    assert status(first)["state"] == "running"
+    first.stop()
+    assert status(started(house.app()))["state"] == "running"
+
+
+def test_a_data_directory_that_cannot_be_made_disables_the_plugin(house: House) -> None:
+    (house.directory / "file").write_text("")
+    app = started(house.app(data_directory=str(house.directory / "file" / "cbmir")))
+    assert status(app)["state"] == "disabled"
+    assert "cannot be used" in status(app)["reason"]
+
+
+def test_the_data_directory_is_for_its_owner_alone(house: House) -> None:
+    started(house.app())
+    directory = Path(house.directory / "cbmir")
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_whatever_fails_at_the_start_is_the_reason_of_being_disabled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: Any, **_rest: Any) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(app_module, "load", fail)
+    app = started(house.app())
+    assert status(app) == {**status(app), "state": "disabled", "reason": "ZeroDivisionError: of all things"}
