@@ -12,8 +12,8 @@
     return (await response.json()).MainDicomTags;
   }
 
-  const button = (id, text, icon) =>
-    $('<a>').attr({ id, href: '#', 'data-role': 'button', 'data-icon': icon, 'data-theme': 'e' }).text(text);
+  const button = (id, text, icon, theme = 'e') =>
+    $('<a>').attr({ id, href: '#', 'data-role': 'button', 'data-icon': icon, 'data-theme': theme }).text(text);
 
   function openViewer(uids) {
     const address = `../ohif/viewer?${$.param(uids)}`;
@@ -52,8 +52,11 @@
   }
 
   $('#lookup').live('pagebeforecreate', () => {
-    button('cbmir-status', 'Similar cases: status', 'info')
-      .attr({ href: '../cbmir/', rel: 'external' })
+    const status = button('cbmir-status', 'Similar cases: status', 'info', 'a');
+    status.attr({ href: '../cbmir/', rel: 'external' });
+    // the middle third, as the buttons of other plugins
+    $('<div class="ui-grid-b">')
+      .append($('<div class="ui-block-a">'), $('<div class="ui-block-b">').append(status))
       .insertAfter($('#lookup-result'));
   });
 })();

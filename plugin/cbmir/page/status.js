@@ -155,6 +155,7 @@ async function tryAgain() {
 /** @param {{ recallAt10: number, sample: number, time: string } | null} health */
 function showHealth(health) {
   by('health').hidden = false;
+  by('recall-figure').hidden = !health;
   say('recall', health ? cautious(health.recallAt10) : '–');
   say(
     'recall-text',
@@ -208,6 +209,7 @@ function showModel(card) {
 // ---- asking ----
 
 let seldomAsked = -Infinity;
+let measured = false;
 let timer = 0;
 let looking = false;
 
@@ -224,16 +226,18 @@ async function once() {
     onChange('modalities', status.modalities, () => showModalities(status.modalities));
     onChange('reasons', status.notIndexed, () => showReasons(status.notIndexed));
     showHealth(status.indexHealth);
-    await askSeldom();
+    // the first measurement comes with the first idle moment
+    const isAwaited = !measured && name === 'ready';
+    if (isAwaited || performance.now() - seldomAsked > SELDOM_MS) await askSeldom();
   }
   return STATES[name].tone === 'busy' || status.queued ? WORKING_MS : IDLE_MS;
 }
 
 async function askSeldom() {
-  if (performance.now() - seldomAsked < SELDOM_MS) return;
   const [card, { quality }] = await Promise.all([ask('model'), ask('quality')]);
   onChange('model', card, () => showModel(card));
   onChange('quality', quality, () => showQuality(quality));
+  measured = quality.length > 0;
   seldomAsked = performance.now();
 }
 

@@ -1,0 +1,346 @@
+/**
+ * The status page and the links to it, in a real browser.
+ *
+ *     node tests/browser/status.mjs SCENARIO http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER]
+ *
+ * Scenarios: "archive" for an Orthanc that has indexed the demo, two objects that cannot be and one that is no picture;
+ * "disabled" for one whose plugin cannot run; "without-viewer" for one without OHIF. Prints what was seen as JSON; exit
+ * code 1 with the reason when something is not as it should be.
+ */
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { openBrowser, until } from './browser.mjs';
+
+const ARTEFACTS = fileURLToPath(new URL('../../ohif-extension/artefacts/status/', import.meta.url));
+const MARKUP = '<img src=x onerror="window.broken = true"><b>disk</b>';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { user: { type: 'string' }, artefacts: { type: 'string', default: ARTEFACTS } },
+});
+const [scenario, address] = positionals;
+const base = address.replace(/\/$/, '');
+const { browser, page, seen, shot } = await openBrowser({ url: base, ...values });
+/** @type {Record<string, unknown>} */
+const report = {};
+
+/** @param {string} route @returns {Promise<any>} */
+const rest = async (route) => (await page.request.get(`${base}/${route}`)).json();
+const text = async (/** @type {string} */ id) => (await page.locator(`#${id}`).innerText()).trim();
+const state = () => text('state-name');
+const stateIs = (/** @type {string} */ name) => until(`the page says "${name}"`, async () => (await state()) === name);
+const rows = (/** @type {string} */ id) =>
+  page.locator(`#${id} tr`).evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)));
+
+async function openStatusPage() {
+  await page.setViewportSize({ width: 1280, height: 1000 });
+  const answer = await page.goto(`${base}/cbmir/`);
+  assert.ok(answer);
+  assert.match(answer.headers()['content-security-policy'], /default-src 'none'/);
+  await until('an answer', async () => (await state()) !== 'Asking …');
+}
+
+// ---- an archive at rest ----
+
+async function showsWhatTheArchiveHolds() {
+  await openStatusPage();
+  await stateIs('Running');
+  const status = await rest('cbmir/status');
+  const tiles = await page.locator('#counts dd').allInnerTexts();
+  const counts = [status.slices, status.indexed, status.queued, status.skipped, status.failed];
+  assert.deepEqual(tiles, counts.map(String));
+  assert.deepEqual(await rows('modality-rows'), [['MR', '', String(status.modalities.MR)]]);
+  const reasons = status.notIndexed.map((/** @type {any} */ one) => [one.reason, one.state, String(one.instances)]);
+  assert.deepEqual(await rows('reasons'), reasons);
+  assert.ok(reasons.length >= 2);
+  assert.equal(await page.locator('#progress').isVisible(), false);
+}
+
+async function showsHowGoodItIs() {
+  const { indexHealth } = await rest('cbmir/status');
+  assert.equal(
+    await text('recall'),
+    `${(100 * indexHealth.recallAt10).toFixed(indexHealth.recallAt10 === 1 ? 0 : 1)} %`,
+  );
+  const { quality } = await rest('cbmir/quality');
+  await page.locator('#quality-measured').waitFor();
+  const shown = (await rows('quality-now')).map((row) => row[2]);
+  const last = quality.at(-1);
+  const figures = [last.precisionAt1, last.precisionAt5, last.precisionAt10, last.chance];
+  assert.deepEqual(
+    shown,
+    figures.map((share) => `${(100 * share).toFixed(0)} %`),
+  );
+  assert.equal(await page.locator('#quality-plot polyline').count(), 4);
+  assert.equal(await page.locator('#quality-plot circle').count(), 3 * quality.length);
+  report.quality = quality;
+}
+
+async function showsTheModelCard() {
+  const card = await rest('cbmir/model');
+  const shown = await text('model-card');
+  for (const words of [card.id, card.licence, card.intendedUse, ...card.limits, card.data[0].name]) {
+    assert.ok(shown.includes(words), `the model card says "${words}"`);
+  }
+}
+
+async function keepsTheDisclaimerInSight() {
+  for (const place of [0, 300, 100_000]) {
+    await page.evaluate((y) => window.scrollTo(0, y), place);
+    const box = await page.locator('#disclaimer').boundingBox();
+    assert.ok(box && box.y >= 0 && box.y + box.height <= 1000, `at ${place} pixels the disclaimer is in sight`);
+  }
+  await page.evaluate(() => window.scrollTo(0, 0));
+}
+
+async function canBeUsedWithKeysAlone() {
+  await page.evaluate(() => document.querySelector('header')?.scrollIntoView());
+  /** @type {string[]} */
+  const reached = [];
+  for (let i = 0; i < 6; i++) {
+    await page.keyboard.press('Tab');
+    reached.push(await page.evaluate(() => document.activeElement?.id || document.activeElement?.textContent || ''));
+  }
+  assert.ok(reached.includes('Orthanc Explorer') && reached.includes('again'), `reached by key: ${reached}`);
+  await page.locator('#again').focus();
+  const outline = await page.locator('#again').evaluate((button) => getComputedStyle(button).outlineStyle);
+  assert.notEqual(outline, 'none');
+  await page.keyboard.press('Enter');
+  await until('an answer', async () => /^\d+ instances? will be tried again/.test(await text('again-result')));
+  await until('all is tried again', async () => !(await rest('cbmir/status')).queued);
+  await stateIs('Running');
+}
+
+async function fitsAPhone() {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const [wide, there] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(wide <= there, `nothing sticks out: ${wide} of ${there} pixels`);
+  await shot('phone');
+}
+
+// ---- states that are rare, as answers of the plugin that are changed on their way ----
+
+/** @param {(status: any) => { status?: number, json?: any } | 'abort'} change */
+async function withAnswer(change) {
+  const answer = await rest('cbmir/status');
+  await page.unrouteAll();
+  await page.route('**/cbmir/status', (route) => {
+    const changed = change(structuredClone(answer));
+    return changed === 'abort' ? route.abort() : route.fulfill(changed);
+  });
+  await page.reload();
+}
+
+async function hasWordsForEveryState() {
+  await page.setViewportSize({ width: 1280, height: 1000 });
+  await withAnswer((status) => ({ json: { ...status, state: 'degraded', reason: MARKUP } }));
+  await stateIs('Indexing is interrupted');
+  assert.equal(await text('state-reason'), MARKUP);
+  assert.equal(await page.evaluate(() => 'broken' in window), false);
+  await shot('degraded');
+  const lost = { recallAt10: 0.912, sample: 50, time: new Date(Date.now() - 7.5e6).toISOString() };
+  await withAnswer((status) => ({ status: 503, json: { ...status, worker: 'stalled', indexHealth: lost } }));
+  await stateIs('Indexing hangs');
+  assert.equal(await text('recall'), '91.2 %');
+  assert.match(await text('recall-advice'), /build it anew/);
+  assert.match(await text('recall-when'), /2 hours ago/);
+  const before = { version: '1', disclaimer: 'Not for diagnosis.', state: 'starting', reason: null };
+  await withAnswer(() => ({ json: before }));
+  await stateIs('Starting');
+  assert.equal(await page.locator('#counts').isVisible(), false);
+  await withAnswer(() => ({ status: 401, json: {} }));
+  await stateIs('Not signed in');
+  await withAnswer(() => ({ status: 403, json: {} }));
+  await stateIs('Not permitted');
+  await withAnswer(() => 'abort');
+  await stateIs('No answer');
+}
+
+const indexing = (/** @type {any} */ status) => ({
+  json: { ...status, queued: 1200, instancesPerSecond: 12.34, etaSeconds: 97, indexed: 780, skipped: 15, failed: 5 },
+});
+
+async function showsProgress() {
+  await withAnswer(indexing);
+  await stateIs('Indexing');
+  assert.equal(await text('progress-share'), '800 of 2,000 instances');
+  assert.equal(await text('progress-rate'), '· 12.3 per second · about 2 minutes left');
+  assert.equal(
+    await page.locator('#progress-bar').evaluate((bar) => /** @type {HTMLProgressElement} */ (bar).value),
+    0.4,
+  );
+  await shot('indexing');
+  const animation = () => page.locator('.lamp').evaluate((lamp) => getComputedStyle(lamp).animationName);
+  assert.equal(await animation(), 'pulse');
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  assert.equal(await animation(), 'none');
+}
+
+/** How often it asks, by a clock that the test turns. */
+async function asksOftenOnlyWhileThereIsWork() {
+  let asked = 0;
+  page.on('request', (request) => (asked += Number(request.url().endsWith('/cbmir/status'))));
+  const inTwentySeconds = async () => {
+    asked = 0;
+    for (let second = 0; second < 20; second++) {
+      await page.clock.runFor(1000);
+      // what was asked for is answered in true time
+      await page.waitForLoadState('networkidle');
+    }
+    return asked;
+  };
+  await page.clock.install();
+  await withAnswer(indexing);
+  await stateIs('Indexing');
+  report.askedWhileIndexing = await inTwentySeconds();
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { configurable: true, value: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  assert.equal(await inTwentySeconds(), 0, 'it does not ask while nobody looks');
+  await withAnswer((status) => ({ json: status }));
+  await stateIs('Running');
+  report.askedAtRest = await inTwentySeconds();
+  assert.ok(Number(report.askedWhileIndexing) >= 7, `asked ${report.askedWhileIndexing} times`);
+  assert.ok(Number(report.askedAtRest) <= 2, `asked ${report.askedAtRest} times`);
+  await page.unrouteAll();
+}
+
+// ---- links ----
+
+/** @param {string} root @param {string} place */
+async function explorer(root, place) {
+  await page.goto('about:blank');
+  await page.goto(`${root}/app/explorer.html${place}`);
+}
+
+async function explorerLeadsToTheViewer() {
+  const [study] = await rest('studies?expand');
+  const [series] = await rest(`studies/${study.ID}/series`);
+  const instance = await rest(`instances/${series.Instances[0]}`);
+  await explorer(base, `#study?uuid=${study.ID}`);
+  const whole = await opened('#cbmir-open-study');
+  assert.equal(whole, `${base}/ohif/viewer?StudyInstanceUIDs=${study.MainDicomTags.StudyInstanceUID}`);
+  await explorer(base, `#instance?uuid=${instance.ID}`);
+  await page.locator('#cbmir-open-slice').waitFor();
+  await shot('explorer-instance');
+  const slice = new URL(await opened('#cbmir-open-slice'));
+  assert.equal(slice.pathname, '/ohif/viewer');
+  assert.deepEqual(Object.fromEntries(slice.searchParams), {
+    StudyInstanceUIDs: study.MainDicomTags.StudyInstanceUID,
+    initialSeriesInstanceUID: series.MainDicomTags.SeriesInstanceUID,
+    initialSOPInstanceUID: instance.MainDicomTags.SOPInstanceUID,
+  });
+}
+
+/** Click, and return the address that another tab opens. @param {string} button */
+async function opened(button) {
+  const [tab] = await Promise.all([page.context().waitForEvent('page'), page.locator(button).click()]);
+  await tab.waitForURL('**/ohif/**');
+  const url = tab.url();
+  await tab.close();
+  return url;
+}
+
+async function explorerLeadsToTheStatusPage(root = base) {
+  await explorer(root, '');
+  await page.locator('#cbmir-status').waitFor();
+  await shot('explorer');
+  await page.locator('#cbmir-status').click();
+  await page.waitForURL(`${root}/cbmir/`);
+  await stateIs('Running');
+}
+
+/** A reverse proxy on a free port that serves Orthanc below /pacs/. */
+async function worksBehindAPrefix() {
+  const target = new URL(base);
+  const proxy = http.createServer((request, response) => {
+    const forwarded = { host: target.hostname, port: target.port, path: request.url?.replace(/^\/pacs/, '') };
+    const onward = http.request({ ...forwarded, method: request.method, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    request.pipe(onward);
+  });
+  await new Promise((resolve) => proxy.listen(0, '127.0.0.1', () => resolve(undefined)));
+  const root = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (proxy.address()).port}/pacs`;
+  try {
+    await explorerLeadsToTheStatusPage(root);
+    await page.locator('#model-card h3').first().waitFor();
+    assert.deepEqual(
+      seen.foreignRequests.filter((url) => !url.startsWith(`${root}/`)),
+      [],
+    );
+    seen.foreignRequests.length = 0;
+  } finally {
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+}
+
+const SCENARIOS = {
+  archive: [
+    showsWhatTheArchiveHolds,
+    showsHowGoodItIs,
+    showsTheModelCard,
+    keepsTheDisclaimerInSight,
+    () => shot('status'),
+    canBeUsedWithKeysAlone,
+    fitsAPhone,
+    explorerLeadsToTheViewer,
+    () => explorerLeadsToTheStatusPage(),
+    worksBehindAPrefix,
+    openStatusPage,
+    nothingWentWrong,
+    hasWordsForEveryState,
+    showsProgress,
+    asksOftenOnlyWhileThereIsWork,
+  ],
+  disabled: [
+    async () => {
+      await openStatusPage();
+      await stateIs('Switched off');
+      report.reason = await text('state-reason');
+      assert.equal(await page.locator('#model').isVisible(), false);
+      await shot('disabled');
+    },
+  ],
+  'without-viewer': [
+    async () => {
+      const [study] = await rest('studies?expand');
+      await explorer(base, `#study?uuid=${study.ID}`);
+      await page.locator('#study-delete').waitFor();
+      assert.equal(await page.locator('#cbmir-open-study').count(), 0);
+    },
+    () => explorerLeadsToTheStatusPage(),
+    nothingWentWrong,
+  ],
+};
+
+async function nothingWentWrong() {
+  assert.deepEqual(seen.failedRequests, []);
+  assert.deepEqual(seen.foreignRequests, []);
+}
+
+try {
+  for (const act of SCENARIOS[/** @type {keyof typeof SCENARIOS} */ (scenario)]) {
+    try {
+      await act();
+    } catch (error) {
+      await shot(`failed-${act.name || 'shot'}`);
+      throw new Error(`${act.name}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    }
+  }
+  assert.deepEqual([seen.pageErrors, seen.consoleErrors, seen.foreignRequests], [[], [], []]);
+  console.log(JSON.stringify({ scenario, ...report, artefacts: path.resolve(values.artefacts) }));
+} finally {
+  await browser.close();
+}

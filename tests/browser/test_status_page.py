@@ -1,0 +1,93 @@
+"""The status page and the links in Orthanc Explorer, in Chromium, with the plugin of a real Orthanc.
+
+Screenshots are left in ohif-extension/artefacts/status.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chromium import ARTEFACTS, drive, what_is_missing
+from dicom_files import mr_file, mr_slice, to_bytes
+from orthanc_process import wait_for
+
+import demo
+from cbmir.catalogue import Catalogue
+from cbmir.records import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orthanc_process import OrthancProcess
+
+SCRIPT = Path(__file__).with_name("status.mjs")
+
+MISSING = what_is_missing()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
+
+
+def scenario(name: str, orthanc: OrthancProcess) -> Any:
+    address = f"http://127.0.0.1:{orthanc.http_port}"
+    return drive(SCRIPT, name, address, artefacts=ARTEFACTS / "status")
+
+
+def viewer_in(folder: Path) -> str:
+    """Return a folder that holds as much of a viewer as a link needs."""
+    folder.mkdir()
+    (folder / "index.html").write_text("<!doctype html><title>Viewer</title>")
+    return str(folder)
+
+
+def keep_earlier_days(orthanc: OrthancProcess) -> None:
+    """Have the answers measured on two days before, as in an archive that has been in use."""
+    catalogue = Catalogue(orthanc.data / "catalogue.sqlite")
+    for date, p1 in (("2026-01-05", 0.5), ("2026-02-16", 0.55)):
+        measured = Quality(date, 900, 40, 30, 200, p1, p1 - 0.05, p1 - 0.1, 0.3)
+        catalogue.add_quality(measured, orthanc.status()["model"]["id"])
+    catalogue.close()
+
+
+def test_the_status_page_shows_an_archive_and_orthanc_explorer_leads_there(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    orthanc = make_orthanc({"ViewerDirectory": viewer_in(tmp_path / "viewer")}).start()
+    address = f"http://127.0.0.1:{orthanc.http_port}"
+    assert demo.main(["--patients", "6", "--out", str(tmp_path / "demo"), "--send", address]) == 0
+    orthanc.upload(mr_file("P1", Modality="CT"))
+    orthanc.upload(to_bytes(_cut()))
+    orthanc.wait_until_indexed()
+    wait_for(lambda: orthanc.http.get("/cbmir/quality").json()["quality"], "the answers are measured", seconds=60)
+    keep_earlier_days(orthanc)
+
+    seen = scenario("archive", orthanc)
+
+    assert [one["date"] for one in seen["quality"]][:2] == ["2026-01-05", "2026-02-16"]
+    assert seen["quality"][-1]["patients"] == 6
+
+
+def _cut() -> Any:
+    """Return an image whose pixels end too early."""
+    dataset = mr_slice("P2")
+    dataset.PixelData = dataset.PixelData[:100]
+    return dataset
+
+
+def test_a_plugin_that_cannot_run_says_why_on_its_status_page(make_orthanc: Callable[..., OrthancProcess]) -> None:
+    orthanc = make_orthanc({"Model": "no-such-model"}).start()
+    assert "no-such-model" in scenario("disabled", orthanc)["reason"]
+
+
+def test_a_wrong_setting_is_named_on_the_status_page(make_orthanc: Callable[..., OrthancProcess]) -> None:
+    orthanc = make_orthanc({"Modalitys": ["MR"]}).start()
+    assert "Modalities" in scenario("disabled", orthanc)["reason"]
+
+
+def test_without_a_viewer_orthanc_explorer_has_no_links_to_it(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    orthanc = make_orthanc({"ViewerDirectory": str(tmp_path / "none")}).start()
+    orthanc.upload(mr_file("P1"))
+    orthanc.wait_until_indexed()
+    scenario("without-viewer", orthanc)
