@@ -34,6 +34,7 @@ function facts(card) {
     Network: card.network,
     Embedding: card.dim && `${card.dim} numbers, from ${card.size} × ${card.size} pixels`,
     Classes: card.labels?.join(', '),
+    Training: card.recipe && `recipe ${card.recipe.name}, seed ${card.recipe.seed}, ${card.recipe.epochsDone} epochs`,
   };
   const shown = Object.entries(rows).filter(([, value]) => value);
   return element(
@@ -54,25 +55,47 @@ function source(data) {
 
 /** @param {any} figure @returns {(Child | null)[]} */
 function measured(figure) {
-  const rows = Object.entries(figure.values ?? {}).map(([name, value]) =>
-    measure(name, value, figure.intervals?.[name]),
-  );
   const size = figure.queries && `${figure.queries} queries, ${figure.gallery} pictures in the gallery.`;
+  const values = Object.entries(figure.values ?? {});
+  const classes = Object.entries(figure.perClass ?? {});
   return [
     text([size, figure.protocol].filter(Boolean).join(' ')),
-    rows.length ? element('table', {}, element('tbody', {}, ...rows)) : null,
+    values.length ? table(values.map(([name, value]) => measure(name, value, figure.intervals?.[name]))) : null,
+    classes.length
+      ? table(
+          classes.map(([name, row]) => ofClass(name, row)),
+          'mAP by class; the mark is chance',
+        )
+      : null,
   ];
+}
+
+/** @param {HTMLElement[]} rows @param {string} [caption] */
+function table(rows, caption) {
+  const body = element('tbody', {}, ...rows);
+  return caption ? element('table', {}, element('caption', {}, caption), body) : element('table', {}, body);
 }
 
 /** @param {string} name @param {any} value @param {number[] | undefined} interval */
 function measure(name, value, interval) {
-  const isShare = typeof value === 'number' && value >= 0 && value <= 1;
   const between = interval ? ` (${interval.map((end) => end.toFixed(3)).join(' to ')})` : '';
+  const shown = `${typeof value === 'number' ? value.toFixed(3) : value}${between}`;
+  return row(name, value >= 0 && value <= 1 ? bar(value, { interval }) : '', shown);
+}
+
+/** @param {string} label @param {any} found */
+function ofClass(label, found) {
+  const drawn = bar(found.mAP, { chance: found.chance_mAP, ink: 'p5' });
+  return row(`${label}, ${found.n_queries} queries`, drawn, found.mAP.toFixed(3));
+}
+
+/** @param {string} name @param {Child} drawn @param {string} value */
+function row(name, drawn, value) {
   return element(
     'tr',
     {},
     element('th', { scope: 'row' }, name),
-    element('td', { class: 'bar' }, isShare ? bar(value, { interval }) : ''),
-    element('td', { class: 'number' }, `${typeof value === 'number' ? +value.toFixed(3) : value}${between}`),
+    element('td', { class: 'bar' }, drawn),
+    element('td', { class: 'number' }, value),
   );
 }

@@ -2,6 +2,7 @@
 import { bar, element, plot } from './elements.js';
 import { modelCard } from './modelCard.js';
 import {
+  FEW_ADVICE,
   FEW_PATIENTS,
   GOOD_RECALL,
   RECALL_ADVICE,
@@ -192,7 +193,7 @@ function showQuality(days) {
   );
   const legend = LINES.map(([ink, , name]) => element('span', { class: ink }, name));
   by('quality-caption').replaceChildren(...legend);
-  const few = last.patients < FEW_PATIENTS ? ' So few patients say little.' : '';
+  const few = last.patients < FEW_PATIENTS ? ` ${FEW_ADVICE}` : '';
   say(
     'quality-basis',
     `${last.date}: ${plural(last.sample, 'slice')} searched with, of ${plural(last.patients, 'patient')} with a diagnosis.${few}` +

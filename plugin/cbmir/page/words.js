@@ -94,5 +94,7 @@ export const GOOD_RECALL = 0.95;
 export const RECALL_ADVICE =
   'The index passes over slices that it should find. To build it anew, stop Orthanc, delete the files index* in the data directory (not the catalogue), and start it again.';
 
-/** Fewer patients than this say little. */
-export const FEW_PATIENTS = 30;
+/** With fewer patients than this, the figures say little. */
+export const FEW_PATIENTS = 50;
+export const FEW_ADVICE =
+  'With so few patients, the first 5 and the first 10 take in many of them, whatever they have: that alone brings the figures near chance.';
