@@ -21,7 +21,7 @@ import cbmir  # found through the path above
 from cbmir import viewer
 from cbmir.settings import Settings, parse
 from cbmir.status_page import with_status_page
-from cbmir.web import Request, Response, disabled, failure
+from cbmir.web import Request, Response, decoded, disabled, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,13 @@ def _route(sdk: Any, handler: Handler) -> Callable[..., None]:
         try:
             path = (request["groups"][0] or "").strip("/")
             response = handler(
-                Request(request["method"], path, request.get("get", {}), request["headers"], request.get("body", b""))
+                Request(
+                    request["method"],
+                    path,
+                    decoded(request.get("get", {})),
+                    request["headers"],
+                    request.get("body", b""),
+                )
             )
         except Exception as error:  # noqa: BLE001 - Orthanc would log the message, which may name a patient
             sdk.LogError(f"cbmir: a request failed ({type(error).__name__})")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 from cbmir.errors import BadRequest, CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 RETRY_AFTER_SECONDS = 2
 
@@ -43,6 +44,17 @@ class Response:
     headers: dict[str, str] = field(
         default_factory=lambda: {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     )
+
+
+def decoded(query: Mapping[str, str]) -> dict[str, str]:
+    """Return query parameters as they were meant: Orthanc (1.10 to 1.12) hands them on as they were sent.
+
+    Bytes that are no UTF-8 become lone surrogates, which no parameter accepts.
+    """
+    return {
+        unquote_plus(name, errors="surrogateescape"): unquote_plus(value, errors="surrogateescape")
+        for name, value in query.items()
+    }
 
 
 def answer(document: Any, status: int = 200) -> Response:

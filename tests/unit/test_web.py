@@ -15,7 +15,7 @@ from cbmir.errors import (
     UnreadableSlice,
     UnsupportedSlice,
 )
-from cbmir.web import Request, answer, disabled, failure, method_not_allowed
+from cbmir.web import Request, answer, decoded, disabled, failure, method_not_allowed
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,22 @@ def test_a_plugin_that_cannot_start_says_why_on_every_route(path: str) -> None:
     assert document["state"] == "disabled"
     assert document["reason"] == "no model"
     assert document["error"]["status"] == 503
+
+
+def test_parameters_are_decoded_as_a_browser_encodes_them() -> None:
+    sent = {
+        "SeriesDescription": "%2AT1%20TRA+%2BC%2a",
+        "StudyInstanceUID": "1.2%2C1.3",
+        "more": "a%3A2",
+        "k%20": "%C3%A4",
+    }
+    assert decoded(sent) == {
+        "SeriesDescription": "*T1 TRA +C*",
+        "StudyInstanceUID": "1.2,1.3",
+        "more": "a:2",
+        "k ": "ä",
+    }
+
+
+def test_bytes_that_are_no_text_become_what_no_parameter_accepts() -> None:
+    assert not decoded({"label": "%ff"})["label"].isprintable()
