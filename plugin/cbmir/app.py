@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbmir.api import Api
-from cbmir.catalogue import open_catalogue
+from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
 from cbmir.index import SliceIndex
@@ -76,7 +76,7 @@ class App:
         directory = Path(settings.data_directory)
         threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
         embedder = load(Path(settings.model_directory) / settings.model, runtime=settings.runtime, threads=threads)
-        catalogue = open_catalogue(directory / "catalogue.sqlite", self._log)
+        catalogue = Catalogue.opened(directory / "catalogue.sqlite", self._log)
         index = SliceIndex(directory, dim=embedder.dim, model=embedder.model_id)
         reader = Reader(archive, settings)
         progress = Progress()

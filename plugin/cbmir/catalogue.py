@@ -1,108 +1,32 @@
-"""Stage 4: the source of truth: which slice has which vector. The only file that knows SQLite."""
+"""Stage 4: the source of truth: which slice has which vector, and what people said of it."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir.errors import CatalogueError
-from cbmir.failpoints import reach
+from cbmir.database import Database
 from cbmir.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, LabelledSlice, Quality, Series
-from cbmir.sql import SCHEMA, SCHEMA_VERSION, UPGRADES, clause, marks, portions
+from cbmir.sql import clause, marks, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from cbmir.database import Connection
     from cbmir.matching import Condition
     from cbmir.records import Embedded
 
 CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
-_PRAGMAS = (
-    "journal_mode = WAL",
-    # a power cut may cost the last commits, never the file; reconciliation finds what is missing
-    "synchronous = NORMAL",
-    "foreign_keys = ON",
-    # vectors are patient data: deleted ones are overwritten
-    "secure_delete = ON",
-)
 
-
-def open_catalogue(path: Path, log: Callable[[str], None]) -> Catalogue:
-    """Return the catalogue in the file; a damaged one is put aside, and all is indexed anew.
-
-    Raises
-    ------
-    CatalogueError
-        It was made by a later version of the plugin.
-
-    """
-    try:
-        return Catalogue(path)
-    except sqlite3.OperationalError:
-        # locked, or the volume is read-only: nothing is wrong with the file
-        raise
-    except sqlite3.DatabaseError:
-        log(f"{path} is damaged; it is kept as {path.name}.damaged, and everything is indexed anew")
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.damaged{suffix}"))
-        return Catalogue(path)
-
-
-class Catalogue:
-    """The catalogue in one SQLite file (write-ahead log). Slices are written by one thread, and read by any."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make it.
-
-        Raises
-        ------
-        sqlite3.DatabaseError
-            The file is damaged, or (OperationalError) locked by another process or on a read-only volume.
-        CatalogueError
-            It was made by a later version of the plugin.
-
-        """
-        self._path = path
-        # vectors are patient data; SQLite gives its log the same mode
-        path.touch(mode=0o600)
-        self._local = threading.local()
-        try:
-            self._prepare()
-        except Exception:
-            # before the file is put aside: a connection that closes later would take the new file's log with it
-            self.close()
-            raise
-
-    def _prepare(self) -> None:
-        """Check the file, and give an empty one its tables."""
-        database = self._connection()
-        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError(f"{self._path} is damaged")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        elif version in UPGRADES:
-            database.executescript(f"BEGIN; {UPGRADES[version]} COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise CatalogueError(f"{self._path} was made by another version of this plugin")
-
-    def close(self) -> None:
-        """Close this thread's connection; the others close with their threads."""
-        database: sqlite3.Connection | None = self._local.__dict__.pop("database", None)
-        if database is not None:
-            database.close()
+class Catalogue(Database):
+    """The catalogue in one file. Slices are written by one thread, and read by any."""
 
     # ---- writing: the worker's thread only ----
 
@@ -212,19 +136,11 @@ class Catalogue:
             return bool(
                 database.execute(
                     "INSERT INTO feedback (query, query_frame, hit, hit_frame, verdict, model, time)"
-                    " SELECT query.id, ?, hit.id, ?, ?, ?, ? FROM instance AS query, instance AS hit"
-                    " WHERE query.orthanc_id = ? AND hit.orthanc_id = ?"
+                    " SELECT query.id, :query_frame, hit.id, :hit_frame, :verdict, :model, :time"
+                    " FROM instance AS query, instance AS hit WHERE query.orthanc_id = :query AND hit.orthanc_id = :hit"
                     " ON CONFLICT DO UPDATE"
                     " SET verdict = excluded.verdict, model = excluded.model, time = excluded.time",
-                    (
-                        feedback.query_frame,
-                        feedback.hit_frame,
-                        feedback.verdict,
-                        feedback.model,
-                        feedback.time,
-                        feedback.query,
-                        feedback.hit,
-                    ),
+                    asdict(feedback),
                 ).rowcount
             )
 
@@ -415,36 +331,8 @@ class Catalogue:
 
     # ---- beneath ----
 
-    def _connection(self) -> sqlite3.Connection:
-        database: sqlite3.Connection | None = getattr(self._local, "database", None)
-        if database is None:
-            database = sqlite3.connect(self._path, isolation_level=None, timeout=5)
-            try:
-                for pragma in _PRAGMAS:
-                    database.execute(f"PRAGMA {pragma}")
-            except BaseException:
-                database.close()
-                raise
-            self._local.database = database
-        return database
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        database = self._connection()
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            yield database
-            reach("before-commit")
-            database.execute("COMMIT")
-        except BaseException:
-            # on a full disk SQLite has often rolled back by itself
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-        reach("after-commit")
-
     @staticmethod
-    def _drop(database: sqlite3.Connection, orthanc_id: str) -> tuple[list[int], int | None]:
+    def _drop(database: Connection, orthanc_id: str) -> tuple[list[int], int | None]:
         """Remove an instance with its slices; return their labels and its series."""
         row = database.execute("SELECT id, series FROM instance WHERE orthanc_id = ?", (orthanc_id,)).fetchone()
         if row is None:
@@ -454,7 +342,7 @@ class Catalogue:
         return gone, row[1]
 
     @staticmethod
-    def _drop_empty_series(database: sqlite3.Connection, series: int) -> None:
+    def _drop_empty_series(database: Connection, series: int) -> None:
         """Remove a series without instances, and what was said of it and of its study if that was the last."""
         row = database.execute(
             "DELETE FROM series WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM instance WHERE series = ?1)"
@@ -471,7 +359,7 @@ class Catalogue:
         )
 
     @staticmethod
-    def _series_id(database: sqlite3.Connection, series: Series) -> int:
+    def _series_id(database: Connection, series: Series) -> int:
         """Insert the series, or bring its row up to date; return its row id."""
         columns: dict[str, Any] = {
             "orthanc_id": series.orthanc_id,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir.catalogue import Catalogue, open_catalogue
+from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
 from cbmir.matching import parse
 from cbmir.records import Feedback, Label, Quality
@@ -380,10 +380,23 @@ def test_a_later_version_s_catalogue_is_refused_and_left_alone(path: Path) -> No
     database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(CatalogueError, match="another version"):
-        open_catalogue(path, pytest.fail)
+        Catalogue.opened(path, pytest.fail)
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA user_version").fetchone() == (99,)
     database.close()
+
+
+def test_a_catalogue_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    first = Catalogue(path)
+    labels = put(first, "a")
+    first.close()
+    database = sqlite3.connect(path)
+    database.executescript("DROP TABLE quality; PRAGMA user_version = 1;")
+    database.close()
+    second = Catalogue.opened(path, pytest.fail)
+    assert second.live_labels(MODEL).tolist() == labels
+    assert second.quality(MODEL) == []
+    second.close()
 
 
 def some_catalogue(path: Path) -> None:
@@ -410,7 +423,7 @@ def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> 
     path.write_bytes(content)
     logged: list[str] = []
     try:
-        catalogue = open_catalogue(path, logged.append)
+        catalogue = Catalogue.opened(path, logged.append)
     except CatalogueError:
         assert seed >= 20
         return
@@ -442,7 +455,7 @@ def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> 
 def test_text_in_place_of_a_catalogue_is_put_aside(path: Path) -> None:
     path.write_text("this is no database, it is a long enough text" * 100)
     logged: list[str] = []
-    catalogue = open_catalogue(path, logged.append)
+    catalogue = Catalogue.opened(path, logged.append)
     assert catalogue.counts()["indexed"] == 0
     assert "damaged" in logged[0]
     assert path.with_name("catalogue.sqlite.damaged").read_text().startswith("this is no database")
@@ -451,7 +464,7 @@ def test_text_in_place_of_a_catalogue_is_put_aside(path: Path) -> None:
 
 def test_an_empty_file_becomes_a_catalogue(path: Path) -> None:
     path.touch()
-    catalogue = open_catalogue(path, pytest.fail)
+    catalogue = Catalogue.opened(path, pytest.fail)
     assert put(catalogue, "a")
     catalogue.close()
 
@@ -465,10 +478,10 @@ def test_a_catalogue_locked_by_another_process_is_not_taken_for_damaged(
     other.execute("BEGIN EXCLUSIVE")
     connect = sqlite3.connect
     monkeypatch.setattr(
-        "cbmir.catalogue.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
+        "cbmir.database.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
     )
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        open_catalogue(path, pytest.fail)
+        Catalogue.opened(path, pytest.fail)
     other.close()
     assert path.exists()
     assert not path.with_name("catalogue.sqlite.damaged").exists()

@@ -1,0 +1,123 @@
+"""One SQLite file with a write-ahead log, and a connection for each thread. The only file that knows SQLite."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Self
+
+from cbmir.errors import CatalogueError
+from cbmir.failpoints import reach
+from cbmir.sql import SCHEMA, SCHEMA_VERSION, UPGRADES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PRAGMAS = (
+    "journal_mode = WAL",
+    # a power cut may cost the last commits, never the file; reconciliation finds what is missing
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    # vectors are patient data: deleted ones are overwritten
+    "secure_delete = ON",
+)
+
+
+Connection = sqlite3.Connection
+
+
+class Database:
+    """The file beneath the catalogue. One transaction at a time writes, any number of threads read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises
+        ------
+        sqlite3.DatabaseError
+            The file is damaged, or (OperationalError) locked by another process or on a read-only volume.
+        CatalogueError
+            It was made by a later version of the plugin.
+
+        """
+        self._path = path
+        # vectors are patient data; SQLite gives its log the same mode
+        path.touch(mode=0o600)
+        self._local = threading.local()
+        try:
+            self._prepare()
+        except Exception:
+            # before the file is put aside: a connection that closes later would take the new file's log with it
+            self.close()
+            raise
+
+    @classmethod
+    def opened(cls, path: Path, log: Callable[[str], None]) -> Self:
+        """Return what is in the file; a damaged one is put aside, and one without content takes its place.
+
+        Raises
+        ------
+        CatalogueError
+            It was made by a later version of the plugin.
+
+        """
+        try:
+            return cls(path)
+        except sqlite3.OperationalError:
+            # locked, or the volume is read-only: nothing is wrong with the file
+            raise
+        except sqlite3.DatabaseError:
+            log(f"{path} is damaged; it is kept as {path.name}.damaged, and everything is indexed anew")
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    path.with_name(path.name + suffix).rename(path.with_name(f"{path.name}.damaged{suffix}"))
+            return cls(path)
+
+    def _prepare(self) -> None:
+        """Check the file, and give an empty one its tables."""
+        database = self._connection()
+        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError(f"{self._path} is damaged")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        elif version in UPGRADES:
+            database.executescript(f"BEGIN; {UPGRADES[version]} COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise CatalogueError(f"{self._path} was made by another version of this plugin")
+
+    def close(self) -> None:
+        """Close this thread's connection; the others close with their threads."""
+        database: Connection | None = self._local.__dict__.pop("database", None)
+        if database is not None:
+            database.close()
+
+    def _connection(self) -> Connection:
+        database: Connection | None = getattr(self._local, "database", None)
+        if database is None:
+            database = sqlite3.connect(self._path, isolation_level=None, timeout=5)
+            try:
+                for pragma in _PRAGMAS:
+                    database.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                database.close()
+                raise
+            self._local.database = database
+        return database
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        database = self._connection()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+            reach("before-commit")
+            database.execute("COMMIT")
+        except BaseException:
+            # on a full disk SQLite has often rolled back by itself
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        reach("after-commit")
