@@ -1,5 +1,5 @@
 import { similarCases } from './getCommandsModule';
-import { PANEL } from './id';
+import { ICON, PANEL } from './id';
 import { island } from './island';
 import type { Managers, Panel } from './ohif';
 import { SimilarCasesPanel } from './SimilarCasesPanel';
@@ -16,6 +16,5 @@ export function getPanelModule(managers: Managers): Panel[] {
       </ServiceContext.Provider>
     );
   });
-  // One of OHIF's own icons: extensions cannot add any.
-  return [{ name: PANEL, iconName: 'icon-search', iconLabel: text.panelTab, label: text.panelTitle, component }];
+  return [{ name: PANEL, iconName: ICON, iconLabel: text.panelTab, label: text.panelTitle, component }];
 }

@@ -5,3 +5,6 @@ export const id = name;
 
 export const PANEL = 'similarCases';
 export const PANEL_ID = `${id}.panelModule.${PANEL}`;
+
+/** One of OHIF's own, as extensions cannot add any: other patients. Its magnifier is the button for zooming. */
+export const ICON = 'icon-multiple-patients';

@@ -1,6 +1,6 @@
 /** What is set up when a study is opened and taken down when it is left. */
 import { similarCases } from './getCommandsModule';
-import { PANEL_ID } from './id';
+import { ICON, PANEL_ID } from './id';
 import type { Managers, Subscription } from './ohif';
 import { text } from './text';
 
@@ -12,7 +12,10 @@ const HOTKEYS = [
   { commandName: 'previousSimilarCase', label: text.hotkeyPrevious, keys: [','] },
 ];
 
-let subscription: Subscription | null = null;
+/** Links from outside end with this to have the slice they name searched for at once. */
+const SEARCH_AT_ONCE = '#find-similar';
+
+const subscriptions: Subscription[] = [];
 
 export function onModeEnter(managers: Managers): void {
   const { customizationService, panelService, toolbarService, viewportGridService } = managers.servicesManager.services;
@@ -22,7 +25,7 @@ export function onModeEnter(managers: Managers): void {
       id: BUTTON,
       uiType: 'ohif.toolButton',
       props: {
-        icon: 'icon-search',
+        icon: ICON,
         label: text.find,
         tooltip: text.buttonTooltip,
         commands: 'findSimilar',
@@ -33,14 +36,31 @@ export function onModeEnter(managers: Managers): void {
   // The mode fills its toolbar right after the extensions have been entered: a microtask puts our button last.
   queueMicrotask(() => toolbarService.updateSection('primary', [BUTTON]));
   customizationService.setCustomizations({ 'ohif.hotkeyBindings': { $push: HOTKEYS } });
-  subscription?.unsubscribe();
-  subscription = viewportGridService.subscribe(viewportGridService.EVENTS.LAYOUT_CHANGED, () =>
-    similarCases(managers).layoutChanged(),
+  unsubscribe();
+  subscriptions.push(
+    viewportGridService.subscribe(viewportGridService.EVENTS.LAYOUT_CHANGED, () =>
+      similarCases(managers).layoutChanged(),
+    ),
   );
+  if (window.location.hash === SEARCH_AT_ONCE) searchWhenShown(managers);
+}
+
+/** The slice is jumped to right after the first viewport has been given its series. */
+function searchWhenShown({ commandsManager, servicesManager }: Managers): void {
+  const { cornerstoneViewportService } = servicesManager.services;
+  const { VIEWPORT_DATA_CHANGED } = cornerstoneViewportService.EVENTS;
+  const subscription = cornerstoneViewportService.subscribe(VIEWPORT_DATA_CHANGED, () => {
+    subscription.unsubscribe();
+    setTimeout(() => commandsManager.run('findSimilar'), 0);
+  });
+  subscriptions.push(subscription);
+}
+
+function unsubscribe(): void {
+  for (const subscription of subscriptions.splice(0)) subscription.unsubscribe();
 }
 
 export function onModeExit(managers: Managers): void {
-  subscription?.unsubscribe();
-  subscription = null;
+  unsubscribe();
   similarCases(managers).leave();
 }
