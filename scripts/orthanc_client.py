@@ -204,11 +204,14 @@ class UnreachableError(OrthancError):
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Return what Orthanc says about an error, in one line."""
+    """Return what Orthanc or the plugin says about an error, in one line."""
     try:
         body = answer.json()
     except ValueError:
         return answer.reason_phrase
     if not isinstance(body, dict):
         return answer.reason_phrase
+    of_plugin = body.get("error")
+    if isinstance(of_plugin, dict) and "message" in of_plugin:
+        return str(of_plugin["message"])
     return str(body.get("Details") or body.get("Message") or answer.reason_phrase)
