@@ -83,7 +83,7 @@ def network_of(state: dict[str, Any]) -> Network:
     if chosen["name"] != "googlenet-gem":
         raise ExportError(f"{chosen['name']} is measured by scripts/train.py only, never exported")
     architecture = Architecture(
-        tuple(state["labels"]), dim=chosen["dim"], stride=chosen["stride"], guided=chosen["guided"]
+        tuple(state["labels"]), dim=chosen["dim"], stride=chosen["stride"], side=chosen["side"], guided=chosen["guided"]
     )
     network = Network(architecture)
     network.load_state_dict(state["averaged"])

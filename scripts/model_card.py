@@ -47,7 +47,13 @@ def _figure(title: str, figure: dict[str, Any]) -> str:
         low_high = figure.get("intervals", {}).get(name)
         between = f"{low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
         rows.append(f"| {name} | {value:.3f} | {between} |")
-    return f"### {title}\n\n{figure['protocol']}\n\n" + "\n".join(rows)
+    classes = ["| class | queries | mAP | P@10 | chance mAP |", "|---|---|---|---|---|"]
+    for label, row in figure["perClass"].items():
+        classes.append(
+            f"| {label} | {row['n_queries']} | {row['mAP']:.3f} | {row['P@10']:.3f} | {row['chance_mAP']:.3f} |"
+        )
+    size = f"{figure['queries']} queries, {figure['gallery']} pictures in the gallery."
+    return "\n\n".join([f"### {title}", f"{size} {figure['protocol']}", "\n".join(rows), "\n".join(classes)])
 
 
 def _settings(settings: dict[str, dict[str, Any]]) -> str:

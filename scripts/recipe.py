@@ -24,6 +24,7 @@ class Network:
     name: str = "googlenet-gem"
     dim: int = 256
     stride: int = 16
+    side: int = 224
     guided: bool = True
 
 

@@ -168,7 +168,7 @@ def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:
     chosen = recipe.network
     if chosen.name == "qayyum2017":
         return Qayyum(labels, chosen.dim)
-    return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, guided=chosen.guided))
+    return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, side=chosen.side, guided=chosen.guided))
 
 
 @torch.inference_mode()

@@ -44,6 +44,8 @@ class Architecture:
         Length of the embedding.
     stride
         Pixels per cell of the last feature map: 32 as published, 16 without the last pooling (finer regions).
+    side
+        Larger squares are scaled down to this side first: no more work than what it takes to tell classes apart.
     guided
         True: pool the whole map and, beside it, the map weighted by where a lesion is suspected.
 
@@ -52,6 +54,7 @@ class Architecture:
     labels: tuple[str, ...]
     dim: int = 256
     stride: int = 16
+    side: int = 224
     guided: bool = True
 
 
@@ -156,6 +159,9 @@ class Network(nn.Module):
 
     def outputs(self, image: Tensor) -> Outputs:
         """Return everything that training looks at, for (n, 1, height, width) float32 in 0..1."""
+        side = self.architecture.side
+        if image.shape[-1] > side:
+            image = functional.interpolate(image, (side, side), mode="bilinear", align_corners=False)
         features = self._features((image - GREY_MEAN) / GREY_SPREAD)
         pooled, lesion = self.gem(features), None
         if self.architecture.guided:

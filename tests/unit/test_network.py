@@ -32,6 +32,17 @@ def test_outputs_have_the_shapes_that_they_promise(network: Network, size: int, 
     assert (outputs.features >= 0).all()
 
 
+def test_a_large_square_is_scaled_down_to_the_side_that_the_network_works_at() -> None:
+    torch.manual_seed(0)
+    network = Network(Architecture(("a", "b"), side=96)).eval()
+    square = torch.rand(1, 1, 224, 224)
+    small = torch.nn.functional.interpolate(square, (96, 96), mode="bilinear")
+    with torch.inference_mode():
+        outputs = network.outputs(square)
+        assert outputs.features.shape == (1, 1024, 6, 6)
+        assert torch.allclose(outputs.embedding, network.outputs(small).embedding, atol=1e-6)
+
+
 def test_without_guidance_and_at_stride_32_it_is_the_plain_network() -> None:
     with torch.inference_mode():
         outputs = (
@@ -108,6 +119,10 @@ def test_a_file_that_is_no_onnx_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a model")
     with pytest.raises(ModelError):
         from_onnx(tmp_path / "model.onnx")
+
+
+def test_a_file_of_before_the_side_was_known_works_at_full_size() -> None:
+    assert architecture_of('{"labels": ["a"], "dim": 8, "stride": 32, "guided": false}').side == 224
 
 
 @pytest.mark.filterwarnings("default")  # the exporter warns of its own deprecated parts
