@@ -15,8 +15,8 @@
   const button = (id, text, icon, theme = 'e') =>
     $('<a>').attr({ id, href: '#', 'data-role': 'button', 'data-icon': icon, 'data-theme': theme }).text(text);
 
-  function openViewer(uids) {
-    const address = `../ohif/viewer?${$.param(uids)}`;
+  function openViewer(uids, hash = '') {
+    const address = `../ohif/viewer?${$.param(uids)}${hash}`;
     // where the browser allows no other tab, this one will do
     if (!window.open(address, '_blank')) window.location.assign(address);
   }
@@ -29,11 +29,13 @@
   async function openSlice(instanceId) {
     const levels = ['study', 'series'].map((level) => get(`instances/${instanceId}/${level}`));
     const [study, series, instance] = await Promise.all([...levels, get(`instances/${instanceId}`)]);
-    openViewer({
+    const uids = {
       StudyInstanceUIDs: study.StudyInstanceUID,
       initialSeriesInstanceUID: series.SeriesInstanceUID,
       initialSOPInstanceUID: instance.SOPInstanceUID,
-    });
+    };
+    // the panel searches at once
+    openViewer(uids, '#find-similar');
   }
 
   /** Put a button at the head of the actions of a page that shows one resource. */

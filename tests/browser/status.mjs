@@ -233,6 +233,7 @@ async function explorerLeadsToTheViewer() {
   await shot('explorer-instance');
   const slice = new URL(await opened('#cbmir-open-slice'));
   assert.equal(slice.pathname, '/ohif/viewer');
+  assert.equal(slice.hash, '#find-similar');
   assert.deepEqual(Object.fromEntries(slice.searchParams), {
     StudyInstanceUIDs: study.MainDicomTags.StudyInstanceUID,
     initialSeriesInstanceUID: series.MainDicomTags.SeriesInstanceUID,
