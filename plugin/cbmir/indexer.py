@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -133,17 +134,19 @@ class Indexer:
         self._log = log
         self._unapplied: list[tuple[Kind, str]] = []
         self._attempts: dict[str, tuple[int, float]] = {}
+        self._in_step = False
         self._checks = SelfChecks(catalogue, index, model=model, progress=progress)
 
     def run(self) -> None:
         """Index until the inbox is closed. No failure ends the loop."""
-        self._recover()
         self._inbox.overflowed.set()
         housekeeping = reconciled = snapshot = time.monotonic()
         busy = True
         while not self._inbox.closed.is_set():
             now = self._progress.beat = time.monotonic()
             try:
+                if not self._in_step:
+                    self.restore()
                 self._absorb(0 if busy else IDLE_SECONDS)
                 if self._inbox.overflowed.is_set() or now - reconciled > RECONCILE_SECONDS:
                     self._reconcile()
@@ -167,19 +170,10 @@ class Indexer:
     def restore(self) -> None:
         """Fill the index from its snapshot and the catalogue."""
         how = self._index.restore(self._catalogue.live_labels(self._model), self._vectors)
+        self._in_step = True
         if how != "snapshot":
             self._checks.index_rebuilt()
             self._log(f"the index was {how}")
-
-    def _recover(self) -> None:
-        while not self._inbox.closed.is_set():
-            try:
-                self.restore()
-            except Exception as error:  # noqa: BLE001 - as in run
-                self._report(error)
-                self._inbox.closed.wait(IDLE_SECONDS)
-            else:
-                return
 
     def _report(self, error: Exception) -> None:
         """Say what interrupts the work: once in the log, and in the status until it passes."""
@@ -199,8 +193,8 @@ class Indexer:
         # overwriting an instance reports it as stored and then as deleted: only the archive knows
         stored = [orthanc_id for orthanc_id, kind in last.items() if kind == "stored" or self._exists(orthanc_id)]
         deleted = last.keys() - set(stored)
-        self._index.remove(self._catalogue.enqueue(stored))
-        self._index.remove(self._catalogue.forget(deleted))
+        self._remove(self._catalogue.enqueue(stored))
+        self._remove(self._catalogue.forget(deleted))
         for orthanc_id in last:
             self._attempts.pop(orthanc_id, None)
         self._fetch_labels({orthanc_id for kind, orthanc_id in self._unapplied if kind == "labelled"})
@@ -231,7 +225,7 @@ class Indexer:
             if self._inbox.closed.is_set():
                 return
             gone = [orthanc_id for orthanc_id in self._stoppable(unseen) if not self._exists(orthanc_id)]
-            self._index.remove(self._catalogue.forget(gone))
+            self._remove(self._catalogue.forget(gone))
             self._catalogue.reopen_other_models(self._model)
             self._fetch_labels(self._catalogue.parents())
         except Exception:
@@ -265,28 +259,37 @@ class Indexer:
             case Embedded():
                 self._keep(outcome)
             case Gone(orthanc_id):
-                self._index.remove(self._catalogue.forget([orthanc_id]))
+                self._remove(self._catalogue.forget([orthanc_id]))
             case Settled(orthanc_id, state, reason):
-                self._index.remove(self._catalogue.settle(orthanc_id, state, reason))
+                self._remove(self._catalogue.settle(orthanc_id, state, reason))
             case Postponed(orthanc_id, _) if attempt < len(RETRY_AFTER_SECONDS):
                 self._attempts[orthanc_id] = attempt + 1, time.monotonic() + RETRY_AFTER_SECONDS[attempt]
             case Postponed(orthanc_id, reason):
-                self._index.remove(self._catalogue.settle(orthanc_id, "failed", reason))
+                self._remove(self._catalogue.settle(orthanc_id, "failed", reason))
 
     def _keep(self, embedded: Embedded) -> None:
         parents = {embedded.series.study_orthanc_id, embedded.series.orthanc_id}
         new = parents.difference(self._catalogue.known_parents(parents))
         came, gone = self._catalogue.record(embedded, self._model)
-        try:
+        with self._keeping_step():
             self._index.remove(gone)
             if came:
                 reach("before-index")
                 self._index.add(np.array(came, np.int64), np.stack(list(embedded.vectors.values())))
-        except Exception:
-            # the catalogue is ahead of the index now
-            self.restore()
-            raise
         self._fetch_labels(new)
+
+    def _remove(self, labels: list[int]) -> None:
+        with self._keeping_step():
+            self._index.remove(labels)
+
+    @contextlib.contextmanager
+    def _keeping_step(self) -> Iterator[None]:
+        """Have the index restored if changing it fails: the catalogue is ahead of it then."""
+        try:
+            yield
+        except Exception:
+            self._in_step = False
+            raise
 
     def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         return self._stoppable(self._catalogue.vectors(labels))

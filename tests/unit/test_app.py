@@ -15,6 +15,7 @@ from cbmir import app as app_module
 from cbmir.app import App
 from cbmir.archive import Archive
 from cbmir.catalogue import Catalogue
+from cbmir.index import SliceIndex
 from cbmir.settings import Settings
 from cbmir.web import Request, Response
 
@@ -116,6 +117,20 @@ def test_a_restart_keeps_everything_and_answers_the_same(house: House) -> None:
     until(lambda: status(second)["reconciled"])
     assert not [call for call in house.orthanc.calls if call.startswith("file of")]
     assert not [line for line in house.log if "rebuilt" in line]
+
+
+def test_a_start_loads_the_index_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore, restored = SliceIndex.restore, []
+
+    def count(index: SliceIndex, *arguments: Any) -> str:
+        restored.append(True)
+        return restore(index, *arguments)
+
+    monkeypatch.setattr(SliceIndex, "restore", count)
+    house.orthanc.store(mr_slice())
+    app = started(house.app())
+    until(lambda: status(app).get("indexed") == 1)
+    assert len(restored) == 1
 
 
 def test_starting_and_stopping_twice_does_nothing_more(house: House) -> None:

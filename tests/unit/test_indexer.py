@@ -359,6 +359,33 @@ def test_a_failure_that_passes_loses_no_event(
     assert CANARY not in "".join(workplace.log)
 
 
+@pytest.mark.parametrize("method", ["add", "remove"])
+def test_an_index_that_fell_behind_is_restored_however_often_that_fails(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """When restoring failed as well, the index stayed behind the catalogue until the next start."""
+    stored = workplace.store(*(mr_slice(number=number) for number in range(6)))
+    workplace.work()
+    workplace.indexer._in_step = True
+    change, failed = getattr(workplace.index, method), []
+
+    def fail_once(labels: Any, *rest: Any) -> None:
+        if len(labels) and not failed:
+            failed.append(True)
+            raise MemoryError
+        change(labels, *rest)
+
+    monkeypatch.setattr(workplace.index, method, fail_once)
+    once(monkeypatch, workplace.index, "restore", MemoryError())
+    workplace.orthanc.delete(stored[0])
+    workplace.inbox.put("deleted", stored[0])
+    workplace.store(mr_slice(number=9))
+    with Working(workplace, monkeypatch) as worker:
+        worker.until(lambda: bool(failed) and workplace.progress.reconciled and workplace.progress.trouble is None)
+        worker.until(lambda: workplace.catalogue.counts() == {"pending": 0, "indexed": 6, "skipped": 0, "failed": 0})
+    workplace.agree()
+
+
 def test_trouble_is_told_once_and_shown_until_it_passes(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise sqlite3.OperationalError(CANARY)
