@@ -253,3 +253,39 @@ def test_the_viewer_s_route_says_when_no_viewer_is_installed(tmp_path: Path, loa
     ((status, body),) = output.answers
     assert status == 404
     assert "ViewerDirectory" in json.loads(body)["error"]["message"]
+
+
+def test_the_status_page_is_served_even_by_a_plugin_that_is_disabled(tmp_path: Path, load: Callable[..., Any]) -> None:
+    for cbmir in ({}, {"Treshold": 1}):
+        sdk, output = Sdk(tmp_path, cbmir), Output()
+        load(sdk)
+        sdk.routes["/cbmir(/.*)?"](output, "/cbmir", method="GET", groups=[None], get={}, headers={})
+        ((status, body),) = output.answers
+        assert status == 200
+        assert b"<!doctype html>" in body
+        assert output.headers["Content-Type"] == "text/html"
+        assert "Content-Security-Policy" in output.headers
+
+
+@pytest.mark.parametrize("installed", ["true", "false"])
+def test_orthanc_explorer_is_told_whether_there_is_a_viewer(
+    tmp_path: Path, load: Callable[..., Any], installed: str
+) -> None:
+    if installed == "true":
+        (tmp_path / "index.html").touch()
+    sdk = Sdk(tmp_path, {"ViewerDirectory": str(tmp_path)})
+    load(sdk)
+    assert sdk.explorer.startswith(f"const cbmirViewer = {installed};\n")
+
+
+def test_an_orthanc_without_explorer_starts_all_the_same(
+    tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: Sdk, _javascript: str) -> None:
+        raise RuntimeError("no such function")
+
+    monkeypatch.setattr(Sdk, "ExtendOrthancExplorer", refuse)
+    sdk = Sdk(tmp_path)
+    load(sdk)
+    assert sdk.routes.keys() == {"/cbmir(/.*)?", "/ohif(/.*)?"}
+    assert sdk.log == ["cbmir: no links in Orthanc Explorer (RuntimeError)"]
