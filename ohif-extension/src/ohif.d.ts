@@ -20,7 +20,12 @@ export interface CommandsManager {
 }
 
 export interface ExtensionManager {
-  getModuleEntry(id: string): { exports: { getCornerstoneLibraries(): { cornerstone: Cornerstone } } };
+  getModuleEntry(id: string): { exports: { getCornerstoneLibraries(): CornerstoneLibraries } };
+}
+
+export interface CornerstoneLibraries {
+  cornerstone: Cornerstone;
+  cornerstoneTools: CornerstoneTools;
 }
 
 export interface Services {
@@ -31,6 +36,7 @@ export interface Services {
     addPanel(side: 'left' | 'right', panelId: string): void;
     activatePanel(panelId: string, forceActive: boolean): void;
   };
+  toolGroupService: { getActiveToolForViewport(viewportId: string): string | undefined };
   toolbarService: {
     register: (buttons: ToolbarButton[]) => void;
     updateSection: (section: string, buttonIds: string[]) => void;
@@ -97,11 +103,38 @@ export interface Viewport {
   getCurrentImageIdIndex?(): number;
   getImageIds?(): string[];
   setImageIdIndex?(index: number): Promise<string>;
+  /** The slice shown now as the viewport places it in space; undefined before it is loaded. */
+  getImageData?(): PlacedImage | undefined;
+  /** From mm to CSS pixels of the viewport's canvas. */
+  worldToCanvas?(point: Point3): Point2;
+}
+
+export type Point2 = [number, number];
+export type Point3 = [number, number, number];
+
+export interface PlacedImage {
+  /** Columns, rows, and 1. */
+  dimensions: Point3;
+  /** The middle of the first pixel has the index 0, 0, 0. */
+  imageData: { indexToWorld(index: Point3): Point3; worldToIndex(point: Point3): Point3 };
 }
 
 export interface Cornerstone {
-  Enums: { Events: { STACK_NEW_IMAGE: string } };
+  Enums: { Events: { STACK_NEW_IMAGE: string; IMAGE_RENDERED: string } };
+  eventTarget: EventTarget;
   metaData: { get(module: 'instance', imageId: string): Instance | undefined };
+}
+
+export interface CornerstoneTools {
+  Enums: { Events: { ANNOTATION_COMPLETED: string } };
+  annotation: { state: { getAllAnnotations(): Annotation[] } };
+}
+
+/** What a reader drew; `points` are in mm. */
+export interface Annotation {
+  metadata: { toolName: string; referencedImageId?: string };
+  data: { handles?: { points?: Point3[] } };
+  isVisible?: boolean;
 }
 
 /** DICOM attributes by keyword, naturalised as OHIF does. */

@@ -1,9 +1,14 @@
 /** OHIF as far as this extension uses it: a grid of stack viewports over series that are there or can be loaded. */
 import { vi } from 'vitest';
 
-import type { DisplaySet, GridLayout, GridState, Instance, Managers, Viewport } from '../ohif';
+import type { Annotation, DisplaySet, GridLayout, GridState, Instance, Managers, Point3, Viewport } from '../ohif';
 
 const NEW_IMAGE = 'STACK_NEW_IMAGE';
+const RENDERED = 'IMAGE_RENDERED';
+const DRAWN = 'ANNOTATION_COMPLETED';
+
+/** Every slice has 40 columns of 0.5 mm and 20 rows of 2 mm; the first pixel's middle lies at 10, 20, 0. */
+export const PICTURE = { columns: 40, rows: 20, spacing: [0.5, 2], origin: [10, 20] } as const;
 
 /** A series of `n` slices, 5 mm apart unless said otherwise. */
 export function series(SeriesInstanceUID: string, n: number, spacing = 5): Instance[] {
@@ -45,6 +50,11 @@ export class ViewerDouble {
   readonly panels: string[] = [];
   readonly activated: string[] = [];
   readonly commands: string[] = [];
+  readonly annotations: Annotation[] = [];
+  tool = 'WindowLevel';
+  /** How a viewport shows its slice: CSS pixels per mm, and where 0, 0 is. */
+  readonly camera = { zoom: 4, pan: [0, 0] };
+  private readonly eventTarget = new EventTarget();
   private readonly loaded = new Map<string, Instance[]>();
   /** Where the reader was last in each series: the grid goes back there whenever it is shown. */
   private readonly lastSeen = new Map<string, number>();
@@ -73,7 +83,7 @@ export class ViewerDouble {
   readonly managers: Managers = {
     commandsManager: { run: (command, options) => this.run(command, options) },
     extensionManager: {
-      getModuleEntry: () => ({ exports: { getCornerstoneLibraries: () => ({ cornerstone: this.cornerstone }) } }),
+      getModuleEntry: () => ({ exports: { getCornerstoneLibraries: () => this.libraries() } }),
     },
     servicesManager: {
       registerService: ({ name, create }) =>
@@ -90,6 +100,7 @@ export class ViewerDouble {
           addPanel: (_side, panelId) => void this.panels.push(panelId),
           activatePanel: (panelId) => void this.activated.push(panelId),
         },
+        toolGroupService: { getActiveToolForViewport: () => this.tool },
         toolbarService: { register: vi.fn(), updateSection: vi.fn() },
         viewportGridService: {
           EVENTS: { LAYOUT_CHANGED: 'layout' },
@@ -117,10 +128,41 @@ export class ViewerDouble {
     );
   }
 
-  private readonly cornerstone = {
-    Enums: { Events: { STACK_NEW_IMAGE: NEW_IMAGE } },
-    metaData: { get: (_: 'instance', imageId: string) => this.instance(imageId) },
-  };
+  /** The reader draws from one corner to the other, in mm. */
+  draw(viewportId: string, from: [number, number], to: [number, number], toolName = 'RectangleROI'): void {
+    const points: Point3[] = [
+      [...from, 0],
+      [to[0], from[1], 0],
+      [from[0], to[1], 0],
+      [...to, 0],
+    ];
+    const imageId = this.viewports.get(viewportId)?.getCurrentImageId();
+    const annotation: Annotation = {
+      metadata: { toolName, ...(imageId && { referencedImageId: imageId }) },
+      data: { handles: { points } },
+    };
+    this.annotations.push(annotation);
+    this.eventTarget.dispatchEvent(new CustomEvent(DRAWN, { detail: { annotation } }));
+  }
+
+  /** The reader zooms, pans, or anything else that draws the slices anew. */
+  render(): void {
+    for (const { element } of this.viewports.values()) element.dispatchEvent(new Event(RENDERED));
+  }
+
+  private libraries() {
+    return {
+      cornerstone: {
+        Enums: { Events: { STACK_NEW_IMAGE: NEW_IMAGE, IMAGE_RENDERED: RENDERED } },
+        eventTarget: this.eventTarget,
+        metaData: { get: (_: 'instance', imageId: string) => this.instance(imageId) },
+      },
+      cornerstoneTools: {
+        Enums: { Events: { ANNOTATION_COMPLETED: DRAWN } },
+        annotation: { state: { getAllAnnotations: () => this.annotations } },
+      },
+    };
+  }
 
   private instance(imageId: string | undefined): Instance | undefined {
     const uid = /instances\/([^/]+)/.exec(imageId ?? '')?.[1];
@@ -135,6 +177,10 @@ export class ViewerDouble {
 
   private run(command: string, options: Record<string, unknown> = {}): Promise<void> {
     this.commands.push(command);
+    if (command === 'setToolActiveToolbar') {
+      this.tool = String(options.toolName);
+      return Promise.resolve();
+    }
     const instances = this.loadable.get(String(options.StudyInstanceUID));
     if (!instances) return Promise.reject(new Error('404'));
     this.load(instances);
@@ -185,8 +231,14 @@ export class ViewerDouble {
       setImageIdIndex: (index) => {
         this.lastSeen.set(uid, index);
         element.dispatchEvent(new Event(NEW_IMAGE));
+        element.dispatchEvent(new Event(RENDERED));
         return Promise.resolve('');
       },
+      getImageData: () => ({ dimensions: [PICTURE.columns, PICTURE.rows, 1], imageData: placed }),
+      worldToCanvas: ([x, y]) => [
+        x * this.camera.zoom + (this.camera.pan[0] ?? 0),
+        y * this.camera.zoom + (this.camera.pan[1] ?? 0),
+      ],
     };
     const mounted = () => {
       this.viewports.set(viewportId, viewport);
@@ -196,3 +248,10 @@ export class ViewerDouble {
     else setTimeout(mounted, 0);
   }
 }
+
+const [[across, down], [left, top]] = [PICTURE.spacing, PICTURE.origin];
+
+const placed = {
+  indexToWorld: ([i, j]: Point3): Point3 => [left + i * across, top + j * down, 0],
+  worldToIndex: ([x, y]: Point3): Point3 => [(x - left) / across, (y - top) / down, 0],
+};

@@ -2,6 +2,7 @@
 import type { Instance, Managers } from '../ohif';
 import { cornerstoneOf, stackViewport, type StackViewport } from './host';
 import { frameOf, type SliceName } from './imageId';
+import type { Region } from './region';
 import { snapshot } from './snapshot';
 
 export interface CurrentImage extends SliceName {
@@ -14,6 +15,8 @@ export interface CurrentImage extends SliceName {
   displaySetInstanceUIDs: string[];
   /** The slice as the reader sees it, windowed and zoomed, as a data URL. */
   picture: string | null;
+  /** The part that is asked about; the whole slice where there is none. */
+  region?: Region;
 }
 
 /** Null where the viewport shows no slice: empty, a document, a video, a reformatted or rendered volume. */

@@ -1,10 +1,14 @@
 /** Shorthands for what the host hands over. */
-import type { Cornerstone, Managers, Viewport } from '../ohif';
+import type { Cornerstone, CornerstoneTools, Managers, Viewport } from '../ohif';
 
 const UTILITIES = '@ohif/extension-cornerstone.utilityModule.common';
 
 export function cornerstoneOf(managers: Managers): Cornerstone {
   return managers.extensionManager.getModuleEntry(UTILITIES).exports.getCornerstoneLibraries().cornerstone;
+}
+
+export function cornerstoneToolsOf(managers: Managers): CornerstoneTools {
+  return managers.extensionManager.getModuleEntry(UTILITIES).exports.getCornerstoneLibraries().cornerstoneTools;
 }
 
 /** A viewport that shows slices one by one: the only kind that can be searched from and jumped in. */
