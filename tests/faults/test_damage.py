@@ -133,7 +133,8 @@ def test_a_damaged_snapshot_is_rebuilt_from_the_catalogue(
     damage(orthanc.data)
     logged = len(orthanc.log_text())
     orthanc.start()
-    assert "the index was rebuilt" in orthanc.log_from(logged)
+    # once was twice: minutes with a large archive
+    assert orthanc.log_from(logged).count("the index was rebuilt") == 1
     assert orthanc.similar(query) == answer
     assert_agreement(orthanc)
 
