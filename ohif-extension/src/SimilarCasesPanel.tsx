@@ -4,14 +4,16 @@ import { useState } from 'react';
 import { activeFilters } from './options';
 import { CaseList } from './panel/CaseList';
 import { FailureMessage } from './panel/FailureMessage';
+import { HeatControls } from './panel/HeatControls';
 import { Icon } from './panel/Icon';
 import { Message } from './panel/Message';
 import { Priors } from './panel/Priors';
 import { QuerySlice } from './panel/QuerySlice';
+import { RefineBar } from './panel/RefineBar';
 import { SearchOptions } from './panel/SearchOptions';
 import { Skeleton } from './panel/Skeleton';
 import { Summary } from './panel/Summary';
-import type { State } from './state';
+import type { NoticeKind, State } from './state';
 import { text } from './text';
 import { useService, useSimilarCases } from './useSimilarCases';
 
@@ -22,7 +24,9 @@ export function SimilarCasesPanel() {
       <Header state={state} />
       <QuerySlice state={state} />
       <Summary state={state} />
-      {state.notice && <Notice />}
+      <HeatControls state={state} />
+      {state.notice && <Notice notice={state.notice} />}
+      <RefineBar state={state} />
       <div className="cbmir-body" aria-busy={state.search.phase === 'searching'}>
         <Body state={state} />
       </div>
@@ -48,6 +52,16 @@ function Header({ state }: { state: State }) {
         >
           <Icon name="search" />
           {text.find}
+        </button>
+        <button
+          type="button"
+          className="cbmir-icon-button"
+          data-cy="cbmir-region-button"
+          aria-label={text.region}
+          title={`${text.region}: ${text.regionTitle}`}
+          onClick={() => service.findSimilarToRegion()}
+        >
+          <Icon name="region" />
         </button>
         <button
           type="button"
@@ -81,11 +95,11 @@ function Body({ state: { search, opened } }: { state: State }) {
   }
 }
 
-function Notice() {
+function Notice({ notice }: { notice: NoticeKind }) {
   const service = useService();
   return (
     <div className="cbmir-notice" role="alert" data-cy="cbmir-notice">
-      <span>{text.sliceGone}</span>
+      <span>{text[notice]}</span>
       <button
         type="button"
         className="cbmir-icon-button"

@@ -5,16 +5,21 @@
 import type { SliceAnswer } from './answer';
 import { cbmirClient, type CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
+import { FeedbackDesk } from './feedback';
+import { HeatMaps } from './heat';
+import { refinementBy, type Verdict } from './marks';
 import type { Managers } from './ohif';
 import { DEFAULTS, recall, remember, type Options } from './options';
 import { formatSimilarity } from './format';
 import { rootOf } from './orthanc';
 import { Searcher } from './search';
-import { holds, NOTHING_SEARCHED, rowOf, sliceKey, type State } from './state';
+import { holds, NO_HEAT, NOTHING_SEARCHED, rowOf, sliceKey, type State } from './state';
 import { Store } from './store';
 import { text } from './text';
 import { Comparison, SliceGone } from './viewer/comparison';
-import { currentImage } from './viewer/currentImage';
+import { currentImage, type CurrentImage } from './viewer/currentImage';
+import { currentRegion } from './viewer/region';
+import { RegionDrawing } from './viewer/regionDrawing';
 
 export class SimilarCasesService {
   static readonly REGISTRATION = {
@@ -22,9 +27,12 @@ export class SimilarCasesService {
     create: (managers: Managers) => new SimilarCasesService(managers, cbmirClient(rootOf(import.meta.url))),
   };
 
-  private readonly store = new Store<State>({ ...NOTHING_SEARCHED, options: recall(), comparing: false });
+  private readonly store = new Store<State>({ ...NOTHING_SEARCHED, ...NO_HEAT, options: recall(), comparing: false });
   private readonly searcher: Searcher;
   private readonly comparison: Comparison;
+  private readonly drawing: RegionDrawing;
+  private readonly feedback: FeedbackDesk;
+  readonly heat: HeatMaps;
 
   constructor(
     private readonly managers: Managers,
@@ -32,6 +40,9 @@ export class SimilarCasesService {
   ) {
     this.searcher = new Searcher(this.store, client);
     this.comparison = new Comparison(managers, this.store.get().options.linkedScrolling);
+    this.drawing = new RegionDrawing(managers);
+    this.feedback = new FeedbackDesk(this.store, client);
+    this.heat = new HeatMaps(managers, this.store, client);
   }
 
   readonly getState = () => this.store.get();
@@ -39,8 +50,37 @@ export class SimilarCasesService {
 
   /** Search with the slice in the active viewport. */
   findSimilar(): void {
-    this.store.set({ notice: null });
+    this.begin(currentImage(this.managers));
+  }
+
+  /** Search with the rectangle on the slice in the active viewport; where there is none, the reader may draw one. */
+  findSimilarToRegion(): void {
     const query = currentImage(this.managers);
+    const region = currentRegion(this.managers);
+    if (!query) {
+      this.begin(null);
+    } else if (region) {
+      this.begin({ ...query, region });
+    } else {
+      this.store.set({ notice: 'drawRegion' });
+      this.drawing.start(() => this.findSimilarToRegion());
+    }
+  }
+
+  /** Search with all of the slice whose region was searched with. */
+  findSimilarToWhole(): void {
+    const { query } = this.store.get();
+    if (!query) return;
+    const whole = { ...query };
+    delete whole.region;
+    this.begin(whole);
+  }
+
+  private begin(query: CurrentImage | null): void {
+    this.drawing.cancel();
+    const { query: before, marks } = this.store.get();
+    const isSameSlice = query?.SOPInstanceUID === before?.SOPInstanceUID && query?.frame === before?.frame;
+    this.store.set({ notice: null, refinement: null, marks: isSameSlice ? marks : [] });
     if (query) {
       void this.searcher.search(query);
     } else {
@@ -69,6 +109,23 @@ export class SimilarCasesService {
     this.setOptions({ ...DEFAULTS, k, group, linkedScrolling });
   }
 
+  /** What the reader says of a hit; null takes it back. */
+  mark(slice: SliceAnswer, verdict: Verdict | null): void {
+    void this.feedback.mark(slice, verdict);
+  }
+
+  /** Rank again, nearer to what was marked as similar and further from what was marked as different. */
+  refine(): void {
+    this.store.set({ refinement: refinementBy(this.store.get().marks) });
+    this.retry();
+  }
+
+  /** Back to the ranking by the query alone. */
+  unrefine(): void {
+    this.store.set({ refinement: null });
+    this.retry();
+  }
+
   setLinkedScrolling(linkedScrolling: boolean): void {
     const options = { ...this.store.get().options, linkedScrolling };
     remember(options);
@@ -82,6 +139,7 @@ export class SimilarCasesService {
     if (!query) return;
     const key = sliceKey(slice);
     this.store.set({ opened: key, notice: null });
+    this.heat.compare({ query, slice });
     try {
       await this.comparison.open(query, slice, captions(this.store.get(), slice));
       this.layoutChanged();
@@ -104,23 +162,28 @@ export class SimilarCasesService {
 
   async closeComparison(): Promise<void> {
     this.store.set({ opened: null });
+    this.heat.end();
     await this.comparison.close();
     this.layoutChanged();
   }
 
   dismissNotice(): void {
+    this.drawing.cancel();
     this.store.set({ notice: null });
   }
 
   layoutChanged(): void {
     const comparing = this.comparison.isOpen;
     if (comparing !== this.store.get().comparing) this.store.set({ comparing });
+    this.heat.relay();
   }
 
   /** The study is left: nothing of one patient may be seen beside the next. */
   leave(): void {
     this.searcher.abort();
     this.comparison.forget();
+    this.drawing.cancel();
+    this.heat.forget();
     this.store.set({ ...NOTHING_SEARCHED, comparing: false });
   }
 }

@@ -1,6 +1,7 @@
 /** The plugin's REST API. Every failure is a `Failure`; an aborted request rejects with an AbortError. */
 import { parseSimilar, parseStatus, type SimilarAnswer, type Status } from './answer';
 import { Failure, failureOf } from './failure';
+import { parseHeat, type HeatAnswer } from './heatAnswer';
 
 export interface SimilarRequest {
   SOPInstanceUID: string;
@@ -12,11 +13,43 @@ export interface SimilarRequest {
   SeriesDescription?: string;
   StudyDate?: string;
   label?: string;
+  /** A part of the slice, in pixels of the stored picture: x,y,width,height. */
+  roi?: string;
+  /** Slices to rank by as well, as <Orthanc id>:<frame>, separated by commas. */
+  more?: string;
+  less?: string;
+}
+
+export interface HeatRequest {
+  SOPInstanceUID: string;
+  frame: number;
+  roi?: string;
+  /** The Orthanc id of the other slice. */
+  against: string;
+  againstFrame: number;
+}
+
+/** What a reader says of a hit. Slices by their Orthanc ids, which name nobody. */
+export interface Feedback {
+  query: string;
+  queryFrame: number;
+  hit: string;
+  hitFrame: number;
+  verdict: 'similar' | 'different';
 }
 
 export interface CbmirClient {
   similar(request: SimilarRequest, signal: AbortSignal): Promise<SimilarAnswer>;
+  heat(request: HeatRequest, signal: AbortSignal): Promise<HeatAnswer>;
+  /** Resolves when it is kept. */
+  feedback(said: Feedback): Promise<void>;
   status(signal: AbortSignal): Promise<Status>;
+}
+
+interface Posted {
+  method: 'POST';
+  body: string;
+  headers: { 'Content-Type': string };
 }
 
 /** An indexed slice is answered in milliseconds; one that must be embedded first, within seconds. */
@@ -29,6 +62,17 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
       url.search = queryString(parameters);
       return parse(parseSimilar, await getJson(url, signal, timeout));
     },
+    async heat({ SOPInstanceUID, ...parameters }, signal) {
+      const url = new URL(`cbmir/heatmap/${encodeURIComponent(SOPInstanceUID)}`, root);
+      url.search = queryString(parameters);
+      return parse(parseHeat, await getJson(url, signal, timeout));
+    },
+    async feedback(said) {
+      const { signal } = new AbortController();
+      const headers = { 'Content-Type': 'application/json' };
+      const posted: Posted = { method: 'POST', body: JSON.stringify(said), headers };
+      await getJson(new URL('cbmir/feedback', root), signal, timeout, [201], posted);
+    },
     async status(signal) {
       // A plugin that is switched off says so with status 503.
       return parse(parseStatus, await getJson(new URL('cbmir/status', root), signal, timeout, [200, 503]));
@@ -36,21 +80,30 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
   };
 }
 
-/** Question marks stay as they are, which URLs allow here: see `literally` in request.ts. */
+/** These stay as they are, which URLs allow here; Orthanc 1.10 hands percent-encoded characters to plugins undecoded. */
+const PLAIN = /%(3F|2C|3A)/g;
+
 function queryString(parameters: Record<string, string | number>): string {
   return Object.entries(parameters)
-    .map(([name, value]) => `${name}=${encodeURIComponent(value).replaceAll('%3F', '?')}`)
+    .map(([name, value]) => `${name}=${encodeURIComponent(value).replace(PLAIN, decodeURIComponent)}`)
     .join('&');
 }
 
-async function getJson(url: URL, signal: AbortSignal, timeout: number, accepted = [200]): Promise<unknown> {
+async function getJson(
+  url: URL,
+  signal: AbortSignal,
+  timeout: number,
+  accepted = [200],
+  posted: Posted | null = null,
+): Promise<unknown> {
   const controller = new AbortController();
   const abort = () => controller.abort(signal.reason);
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort);
   const timer = setTimeout(() => controller.abort(new Failure('timeout')), timeout);
   try {
-    return await readJson(url, controller.signal, accepted);
+    const headers = { Accept: 'application/json', ...posted?.headers };
+    return await readJson(url, { ...posted, headers, signal: controller.signal }, accepted);
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
     throw error instanceof Failure ? error : new Failure('unreachable');
@@ -60,8 +113,8 @@ async function getJson(url: URL, signal: AbortSignal, timeout: number, accepted 
   }
 }
 
-async function readJson(url: URL, signal: AbortSignal, accepted: number[]): Promise<unknown> {
-  const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
+async function readJson(url: URL, init: RequestInit, accepted: number[]): Promise<unknown> {
+  const response = await fetch(url, init);
   if (!accepted.includes(response.status)) throw await failureOf(response);
   const body = await response.text();
   return parse(JSON.parse, body);

@@ -9,9 +9,14 @@ export function getCommandsModule(managers: Managers) {
     managers.servicesManager.services.panelService.activatePanel(PANEL_ID, true);
     service().findSimilar();
   };
+  const findSimilarToRegion = () => {
+    managers.servicesManager.services.panelService.activatePanel(PANEL_ID, true);
+    service().findSimilarToRegion();
+  };
   return {
     definitions: {
       findSimilar: { commandFn: findSimilar },
+      findSimilarToRegion: { commandFn: findSimilarToRegion },
       nextSimilarCase: { commandFn: () => service().step(1) },
       previousSimilarCase: { commandFn: () => service().step(-1) },
       closeSimilarComparison: { commandFn: () => service().closeComparison() },

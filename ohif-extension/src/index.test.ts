@@ -23,11 +23,11 @@ it('names every panel and shows the one it has', () => {
   expect(viewer.panels).toEqual([`${extension.id}.panelModule.${panel?.name}`]);
 });
 
-it('puts the button behind those of the mode, which come right after', async () => {
+it('puts the buttons behind those of the mode, which come right after', async () => {
   const { toolbarService } = entered().managers.servicesManager.services;
   expect(toolbarService.updateSection).not.toHaveBeenCalled();
   await Promise.resolve();
-  expect(toolbarService.updateSection).toHaveBeenCalledWith('primary', ['FindSimilar']);
+  expect(toolbarService.updateSection).toHaveBeenCalledWith('primary', ['FindSimilar', 'SimilarToRegion']);
 });
 
 it('gives a hotkey only to commands that exist', () => {

@@ -5,6 +5,7 @@ import type { Managers, Subscription } from './ohif';
 import { text } from './text';
 
 const BUTTON = 'FindSimilar';
+const REGION_BUTTON = 'SimilarToRegion';
 
 const HOTKEYS = [
   { commandName: 'findSimilar', label: text.hotkeyFind, keys: ['f'] },
@@ -32,9 +33,20 @@ export function onModeEnter(managers: Managers): void {
         evaluate: 'evaluate.action',
       },
     },
+    {
+      id: REGION_BUTTON,
+      uiType: 'ohif.toolButton',
+      props: {
+        icon: 'tool-rectangle',
+        label: text.region,
+        tooltip: text.regionTitle,
+        commands: 'findSimilarToRegion',
+        evaluate: 'evaluate.action',
+      },
+    },
   ]);
-  // The mode fills its toolbar right after the extensions have been entered: a microtask puts our button last.
-  queueMicrotask(() => toolbarService.updateSection('primary', [BUTTON]));
+  // The mode fills its toolbar right after the extensions have been entered: a microtask puts our buttons last.
+  queueMicrotask(() => toolbarService.updateSection('primary', [BUTTON, REGION_BUTTON]));
   customizationService.setCustomizations({ 'ohif.hotkeyBindings': { $push: HOTKEYS } });
   unsubscribe();
   subscriptions.push(

@@ -1,7 +1,10 @@
 /** From the reader's options and the query slice to a request. */
-import type { SimilarRequest } from './cbmirClient';
+import type { SliceAnswer } from './answer';
+import type { HeatRequest, SimilarRequest } from './cbmirClient';
 import { dateRange, type Options } from './options';
+import type { Refinement } from './marks';
 import type { CurrentImage } from './viewer/currentImage';
+import { roi } from './viewer/region';
 
 /** At least one letter, in DICOM's wildcard matching: a lone `*` would match cases without a label too. */
 const ANY = '?*';
@@ -9,7 +12,11 @@ const ANY = '?*';
 /** Enough to find the patient's other studies, one card each. */
 const PRIORS = 10;
 
-export function similarRequest(query: CurrentImage, options: Options): SimilarRequest {
+export function similarRequest(
+  query: CurrentImage,
+  options: Options,
+  refinement: Refinement | null = null,
+): SimilarRequest {
   const { SOPInstanceUID, frame, Modality, SeriesDescription } = query;
   const { k, group, sameModality, sameSequence, labelledOnly, from, to } = options;
   const StudyDate = dateRange(from, to);
@@ -19,6 +26,8 @@ export function similarRequest(query: CurrentImage, options: Options): SimilarRe
     ...(sameSequence && SeriesDescription ? { SeriesDescription: literally(SeriesDescription) } : {}),
     ...(labelledOnly ? { label: ANY } : {}),
     ...(StudyDate ? { StudyDate } : {}),
+    ...regionOf(query),
+    ...refinement,
   };
 }
 
@@ -30,6 +39,16 @@ function literally(text: string): string {
   return text.replace(/[^\w.-]/g, '?');
 }
 
-export function priorsRequest({ SOPInstanceUID, frame }: CurrentImage): SimilarRequest {
-  return { SOPInstanceUID, frame, k: PRIORS, group: 'study', samePatient: 'only' };
+export function priorsRequest(query: CurrentImage): SimilarRequest {
+  const { SOPInstanceUID, frame } = query;
+  return { SOPInstanceUID, frame, k: PRIORS, group: 'study', samePatient: 'only', ...regionOf(query) };
+}
+
+export function heatRequest(query: CurrentImage, { orthancId, frame }: SliceAnswer): HeatRequest {
+  const { SOPInstanceUID } = query;
+  return { SOPInstanceUID, frame: query.frame, ...regionOf(query), against: orthancId, againstFrame: frame };
+}
+
+function regionOf({ region }: CurrentImage): { roi?: string } {
+  return region ? { roi: roi(region) } : {};
 }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Failure } from './failure';
 import { DEFAULTS } from './options';
 import { Searcher } from './search';
-import { NOTHING_SEARCHED, type State } from './state';
+import { NO_HEAT, NOTHING_SEARCHED, type State } from './state';
 import { Store } from './store';
 import { answerWith, goldenAnswer } from './testing/answers';
 import { ClientDouble } from './testing/clientDouble';
@@ -31,7 +31,7 @@ const search = () => store.get().search;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  store = new Store<State>({ ...NOTHING_SEARCHED, options: DEFAULTS, comparing: false });
+  store = new Store<State>({ ...NOTHING_SEARCHED, ...NO_HEAT, options: DEFAULTS, comparing: false });
   client = new ClientDouble();
   searcher = new Searcher(store, client);
 });

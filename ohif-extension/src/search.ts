@@ -35,7 +35,7 @@ export class Searcher {
   /** Searches, shows the outcome, and returns what went wrong. */
   private async attempt(query: CurrentImage, signal: AbortSignal): Promise<Failure | null> {
     try {
-      const answer = await this.client.similar(similarRequest(query, this.store.get().options), signal);
+      const answer = await this.client.similar(this.request(query), signal);
       if (isOver(signal)) return null;
       this.store.set({ search: { phase: 'found', answer } });
       void this.searchPriors(query, signal);
@@ -48,6 +48,11 @@ export class Searcher {
       this.store.set({ search: { phase: 'failed', failure, status } });
       return failure;
     }
+  }
+
+  private request(query: CurrentImage) {
+    const { options, refinement } = this.store.get();
+    return similarRequest(query, options, refinement);
   }
 
   /** While the index is still being made, shows its progress and searches again by itself. */

@@ -1,6 +1,7 @@
 /** All that the panel shows, as one value. */
 import type { CaseAnswer, SimilarAnswer, SliceAnswer, Status } from './answer';
 import type { Failure } from './failure';
+import type { Marks, Refinement } from './marks';
 import type { Options } from './options';
 import type { CurrentImage } from './viewer/currentImage';
 
@@ -9,6 +10,15 @@ export type Search =
   | { phase: 'searching' }
   | { phase: 'found'; answer: SimilarAnswer }
   | { phase: 'failed'; failure: Failure; status: Status | null };
+
+/** "Why similar": off until it is asked for. */
+export type Heat =
+  | { phase: 'off' }
+  | { phase: 'searching' }
+  | { phase: 'shown'; similarity: number }
+  | { phase: 'failed'; failure: Failure };
+
+export type NoticeKind = 'sliceGone' | 'drawRegion' | 'notKept';
 
 export type Priors =
   { phase: 'none' } | { phase: 'searching' } | { phase: 'found'; cases: CaseAnswer[] } | { phase: 'failed' };
@@ -21,7 +31,14 @@ export interface State {
   /** The slice shown on the right, by `sliceKey`. */
   opened: string | null;
   comparing: boolean;
-  notice: 'sliceGone' | null;
+  notice: NoticeKind | null;
+  /** What the reader said of hits of this query. */
+  marks: Marks;
+  /** The marks that the shown ranking takes into account. */
+  refinement: Refinement | null;
+  heat: Heat;
+  /** Opacity of the heat map, 0 to 1. */
+  heatOpacity: number;
 }
 
 export const NOTHING_SEARCHED = {
@@ -30,7 +47,11 @@ export const NOTHING_SEARCHED = {
   priors: { phase: 'none' },
   opened: null,
   notice: null,
+  marks: [],
+  refinement: null,
 } satisfies Partial<State>;
+
+export const NO_HEAT = { heat: { phase: 'off' }, heatOpacity: 0.6 } satisfies Partial<State>;
 
 export function sliceKey(slice: SliceAnswer): string {
   return `${slice.SOPInstanceUID}/${slice.frame}`;

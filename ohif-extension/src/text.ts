@@ -18,6 +18,14 @@ const english = {
   slice: (number: number) => `Slice ${number}`,
   frame: (frame: number, frames: number) => `Frame ${frame} of ${frames}`,
 
+  region: 'Similar to region',
+  regionTitle: 'Search with the rectangle drawn on the slice in the active viewport',
+  regionQuery: 'Query region',
+  regionSize: (width: number, height: number) => `${width} × ${height} pixels`,
+  wholeSlice: 'Whole slice',
+  wholeSliceTitle: 'Search with the whole slice again',
+  drawRegion: 'Draw a rectangle on the slice: press, drag and let go. The search starts by itself.',
+
   idleTitle: 'Find cases like this one',
   idle: 'Scroll to a slice of interest, then press Find similar, or the key F.',
 
@@ -34,6 +42,26 @@ const english = {
   shown: 'Shown on the right',
   provenance: (source: string) => `Source: ${source}`,
   noPicture: 'No picture',
+
+  markSimilar: (rank: number) => `Case ${rank} is similar`,
+  markDifferent: (rank: number) => `Case ${rank} is not similar`,
+  marks: (n: number) => (n === 1 ? '1 case marked' : `${n} cases marked`),
+  refine: 'Refine',
+  refineTitle: 'Rank again by the query and the marked cases',
+  refined: 'Refined by marked cases',
+  unrefine: 'Undo',
+  unrefineTitle: 'Back to the ranking by the query alone',
+  notKept: 'Your opinion could not be stored on the server. It still counts when you refine.',
+
+  heat: 'Why similar',
+  heatTitle: 'Show on both pictures where their similarity comes from',
+  heatOpacity: 'Opacity',
+  heatLowers: 'lowers it',
+  heatAverage: 'average',
+  heatMost: 'adds most',
+  heatExplained: (similarity: string) =>
+    `What each place adds to the similarity of ${similarity}. It shows what the model compares, not where disease is.`,
+  heatFailed: 'The explanation could not be computed.',
 
   priors: 'Same patient',
   priorsExplained: 'Earlier and other studies of this patient, most similar slice of each',

@@ -11,6 +11,7 @@ import { Labels } from './Labels';
 import { MoreSlices } from './MoreSlices';
 import { SimilarityBar } from './SimilarityBar';
 import { Thumbnail } from './Thumbnail';
+import { Verdicts } from './Verdicts';
 
 export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | null }) {
   const service = useService();
@@ -33,6 +34,7 @@ export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | nu
         </span>
         <Facts one={one} />
       </button>
+      <Verdicts one={one} />
       {others.length > 0 && <Others slices={others} opened={opened} />}
     </li>
   );
@@ -73,7 +75,7 @@ function Others({ slices, opened }: { slices: CaseAnswer['slices']; opened: stri
         <Icon name={expanded ? 'less' : 'more'} size={12} />
         {text.moreSlices(slices.length)}
       </button>
-      <div id={listId} hidden={!expanded}>
+      <div id={listId} className="cbmir-card-list" hidden={!expanded}>
         {expanded && <MoreSlices slices={slices} opened={opened} />}
       </div>
     </>

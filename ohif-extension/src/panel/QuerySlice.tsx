@@ -1,7 +1,11 @@
 import { formatDate, line } from '../format';
 import { describedQuery, type State } from '../state';
 import { text } from '../text';
+import type { Region } from '../viewer/region';
+import { useService } from '../useSimilarCases';
+import { Icon } from './Icon';
 import { Labels } from './Labels';
+import { RegionOutline } from './RegionOutline';
 import { Thumbnail } from './Thumbnail';
 
 /** The slice that was searched with, as the reader saw it. */
@@ -17,13 +21,36 @@ export function QuerySlice({ state }: { state: State }) {
       : query.InstanceNumber && text.slice(query.InstanceNumber);
   return (
     <section className="cbmir-query" aria-label={text.query} data-cy="cbmir-query">
-      <Thumbnail url={query.picture ?? (search.phase === 'found' ? search.answer.query.thumbnailUrl : null)} />
+      <span className="cbmir-query-picture">
+        <Thumbnail url={query.picture ?? (search.phase === 'found' ? search.answer.query.thumbnailUrl : null)} />
+        {query.region && <RegionOutline region={query.region} />}
+      </span>
       <span className="cbmir-facts">
-        <span className="cbmir-caption">{text.query}</span>
+        <span className="cbmir-caption">{query.region ? text.regionQuery : text.query}</span>
         <span className="cbmir-line">{line(described.Modality, described.SeriesDescription)}</span>
         <span className="cbmir-line cbmir-muted">{line(place, date ? formatDate(date) : null)}</span>
-        <Labels labels={labels} />
+        {query.region ? <RegionLine region={query.region} /> : <Labels labels={labels} />}
       </span>
     </section>
+  );
+}
+
+/** How large the region is, and the way back to the whole slice. */
+function RegionLine({ region: { width, height } }: { region: Region }) {
+  const service = useService();
+  return (
+    <span className="cbmir-region-line">
+      <span className="cbmir-muted">{text.regionSize(Math.round(width), Math.round(height))}</span>
+      <button
+        type="button"
+        className="cbmir-button cbmir-small"
+        data-cy="cbmir-whole"
+        title={text.wholeSliceTitle}
+        onClick={() => service.findSimilarToWhole()}
+      >
+        <Icon name="close" size={12} />
+        {text.wholeSlice}
+      </button>
+    </span>
   );
 }

@@ -1,6 +1,7 @@
 /** A client whose answers a test gives when it wants. */
 import type { SimilarAnswer, Status } from '../answer';
-import type { CbmirClient, SimilarRequest } from '../cbmirClient';
+import type { CbmirClient, Feedback, HeatRequest, SimilarRequest } from '../cbmirClient';
+import type { HeatAnswer } from '../heatAnswer';
 import type { Failure } from '../failure';
 
 interface Call {
@@ -10,8 +11,18 @@ interface Call {
   fail: (failure: Failure) => void;
 }
 
+interface HeatCall {
+  request: HeatRequest;
+  signal: AbortSignal;
+  answer: (answer: HeatAnswer) => void;
+  fail: (failure: Failure) => void;
+}
+
 export class ClientDouble implements CbmirClient {
   readonly calls: Call[] = [];
+  readonly heatCalls: HeatCall[] = [];
+  readonly said: Feedback[] = [];
+  keepsFeedback = true;
   statusAnswer: Status | Failure = { state: 'running', reason: null, queued: 0, indexed: 10, etaSeconds: null };
 
   similar(request: SimilarRequest, signal: AbortSignal): Promise<SimilarAnswer> {
@@ -19,6 +30,18 @@ export class ClientDouble implements CbmirClient {
       this.calls.push({ request, signal, answer, fail });
       signal.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError')));
     });
+  }
+
+  heat(request: HeatRequest, signal: AbortSignal): Promise<HeatAnswer> {
+    return new Promise((answer, fail) => {
+      this.heatCalls.push({ request, signal, answer, fail });
+      signal.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError')));
+    });
+  }
+
+  feedback(said: Feedback): Promise<void> {
+    this.said.push(said);
+    return this.keepsFeedback ? Promise.resolve() : Promise.reject(new Error('not kept'));
   }
 
   status(): Promise<Status> {

@@ -7,8 +7,8 @@ import { jump } from './jump';
 import { restoreLayout, saveLayout, type SavedLayout } from './layout';
 import { linkScrolling } from './linkedScrolling';
 
-const LEFT = 'cbmir-query';
-const RIGHT = 'cbmir-hit';
+export const LEFT = 'cbmir-query';
+export const RIGHT = 'cbmir-hit';
 
 const LOADED_WITHIN_MS = 15_000;
 const LOOK_AGAIN_MS = 50;

@@ -1,0 +1,33 @@
+/** Thumbs up and down for one case. */
+import type { CaseAnswer } from '../answer';
+import { markOf, type Verdict } from '../marks';
+import { text } from '../text';
+import { useService, useSimilarCases } from '../useSimilarCases';
+import { Icon } from './Icon';
+
+export function Verdicts({ one }: { one: CaseAnswer }) {
+  const service = useService();
+  const { marks } = useSimilarCases();
+  const mark = markOf(one, marks);
+  const slice = mark?.slice ?? one.slices[0];
+  if (!slice) return null;
+  const thumb = (verdict: Verdict, icon: 'up' | 'down', label: string) => (
+    <button
+      type="button"
+      className="cbmir-icon-button cbmir-thumb"
+      data-cy={`cbmir-${verdict}`}
+      aria-pressed={mark?.verdict === verdict}
+      aria-label={label}
+      title={label}
+      onClick={() => service.mark(slice, mark?.verdict === verdict ? null : verdict)}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+  return (
+    <span className="cbmir-thumbs">
+      {thumb('similar', 'up', text.markSimilar(one.rank))}
+      {thumb('different', 'down', text.markDifferent(one.rank))}
+    </span>
+  );
+}
