@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from agreement import assert_agreement
 from catalogue_file import CatalogueFile
@@ -327,3 +329,17 @@ def test_an_instance_stored_in_the_moment_of_a_crash_is_found_at_the_start(
     del orthanc.environment["CBMIR_FAILPOINT"]
     orthanc.start()
     assert orthanc.wait_until_indexed(1)["indexed"] == 1
+
+
+def test_a_process_that_stands_still_for_a_while_loses_nothing(make_orthanc: Callable[..., OrthancProcess]) -> None:
+    """A virtual machine is paused, a debugger attached: the worker must not take its own standstill for a failure."""
+    orthanc = make_orthanc().start()
+    for number in range(40):
+        orthanc.upload(mr_file("AB"[number % 2], number=number))
+    assert orthanc.process is not None
+    orthanc.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(httpx.TimeoutException):
+        orthanc.http.get("/cbmir/status", timeout=2)
+    orthanc.process.send_signal(signal.SIGCONT)
+    assert orthanc.wait_until_indexed(40)["indexed"] == 40
+    assert_agreement(orthanc)

@@ -15,6 +15,7 @@ from orthanc_process import REPOSITORY, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import httpx
     from orthanc_process import OrthancProcess
@@ -278,12 +279,15 @@ def test_a_slice_that_still_waits_is_embedded_for_the_query(make_orthanc: Callab
     orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:5"
     orthanc.start()
     waiting = orthanc.upload(mr_file("B", pixels=pixels))
+    status = wait_for(lambda: (found := orthanc.status())["indexLagSeconds"] > 0 and found, "the lag is told")
+    assert status["queued"] == 1
     answer = orthanc.similar(waiting)
     assert not answer["query"]["indexed"]
     assert [case["slices"][0]["orthancId"] for case in answer["cases"]] == [known]
     assert answer["cases"][0]["similarity"] == pytest.approx(1, abs=1e-3)
     assert CatalogueFile(orthanc.data).vectors().keys() == {(known, 1)}
     orthanc.wait_until_indexed(2)
+    wait_for(lambda: orthanc.status()["indexLagSeconds"] == 0, "the lag is gone")
     indexed = orthanc.similar(waiting)
     assert indexed.pop("query") == answer.pop("query") | {"indexed": True}
     assert indexed == answer
@@ -420,7 +424,6 @@ def test_a_head_request_changes_nothing(orthanc: OrthancProcess) -> None:
 
 def test_too_many_queries_at_once_are_put_off(make_orthanc: Callable[..., OrthancProcess]) -> None:
     orthanc = make_orthanc({"MaxParallelQueries": 1}).start()
-    orthanc.environment["CBMIR_FAILPOINT"] = ""
     many = [orthanc.upload(mr_file("A", number=number)) for number in range(2)]
     orthanc.wait_until_indexed(2)
     with ThreadPoolExecutor(12) as clients:
@@ -430,6 +433,24 @@ def test_too_many_queries_at_once_are_put_off(make_orthanc: Callable[..., Orthan
     for response in put_off:
         refused(response, 503, "unavailable")
         assert int(response.headers["Retry-After"]) > 0
+
+
+def test_a_failure_inside_is_answered_once_and_not_described(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    """A message that quotes a DICOM value would name the patient in the answer and in the log."""
+    script = tmp_path / "broken.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(REPOSITORY / 'plugin')!r})\n"
+        "import cbmir.api\n"
+        f"def broken(*_):\n    raise ZeroDivisionError({CANARY!r})\n"
+        "cbmir.api.similar = broken\nimport main\n"
+    )
+    orthanc = make_orthanc(PythonScript=str(script)).start()
+    response = orthanc.http.get("/cbmir/similar/1.2.3")
+    assert CANARY not in refused(response, 500, "internal")
+    assert "a request failed (ZeroDivisionError)" in orthanc.log_text()
+    assert orthanc.status()["state"] == "running"
 
 
 # ---- reindexing ----
