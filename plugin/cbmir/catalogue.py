@@ -9,7 +9,7 @@ import numpy as np
 
 from cbmir.database import Database
 from cbmir.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, LabelledSlice, Quality, Series
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series
 from cbmir.sql import clause, marks, portions
 
 if TYPE_CHECKING:
@@ -285,22 +285,6 @@ class Catalogue(Database):
     def number_of_diagnoses(self) -> int:
         """Return how many diagnoses studies and series have."""
         return int(self._connection().execute("SELECT count(*) FROM diagnosis").fetchone()[0])
-
-    def labelled(self, model: str) -> dict[int, LabelledSlice]:
-        """Return the slices whose study or series has a diagnosis, by label. Diagnoses are equal in any case."""
-        rows = self._connection().execute(
-            "SELECT slice.label, series.patient, diagnosis.label FROM slice"
-            " JOIN instance ON instance.id = slice.instance JOIN series ON series.id = instance.series"
-            " JOIN diagnosis ON diagnosis.orthanc_id IN (series.orthanc_id, series.study_orthanc_id)"
-            " WHERE slice.model = ?",
-            (model,),
-        )
-        patients: dict[int, str] = {}
-        said: dict[int, set[str]] = {}
-        for label, patient, diagnosis in rows:
-            patients[label] = patient
-            said.setdefault(label, set()).add(diagnosis.casefold())
-        return {label: LabelledSlice(patient, frozenset(said[label])) for label, patient in patients.items()}
 
     def quality(self, model: str) -> list[Quality]:
         """Return how well a model's answers were, the earliest day first."""

@@ -135,7 +135,7 @@ class Indexer:
         self._unapplied: list[tuple[Kind, str]] = []
         self._attempts: dict[str, tuple[int, float]] = {}
         self._in_step = False
-        self._checks = SelfChecks(catalogue, index, model=model, progress=progress)
+        self._checks = SelfChecks(catalogue, index, model=model, progress=progress, stoppable=self._stoppable)
 
     def run(self) -> None:
         """Index until the inbox is closed. No failure ends the loop."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -19,9 +19,9 @@ TOLERANCE = 1e-5
 
 
 def recall(
-    search: Search, labels: NDArray[np.int64], vectors: NDArray[np.float32], queries: NDArray[np.float32]
-) -> float:
-    """Return the share of the ten most similar slices that the index finds, 0..1, mean over the queries.
+    search: Search, labels: NDArray[np.int64], vectors: NDArray[np.float32], queries: Iterable[NDArray[np.float32]]
+) -> float | None:
+    """Return the share of the ten most similar slices that the index finds, 0..1, mean over the queries; None for none.
 
     Parameters
     ----------
@@ -31,10 +31,11 @@ def recall(
         What to compare with: n labels and their (n, dim) unit vectors, all slices or a random part of them. A slice
         that is nearer than the last one found should have been found, also where others of its kind are not looked at.
     queries
-        (q, dim) unit vectors, q of 1 or more.
+        (dim,) unit vectors.
 
     """
-    return float(np.mean([_share_found(search, labels, vectors @ query, query) for query in queries]))
+    shares = [_share_found(search, labels, vectors @ query, query) for query in queries]
+    return float(np.mean(shares)) if shares else None
 
 
 def _share_found(

@@ -90,14 +90,6 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledSlice:
-    """Whose a slice is, and what was said of its study or series."""
-
-    patient: str
-    diagnoses: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class IndexHealth:
     """What the index finds of what it should: `recall` is the share, 0..1, mean over `sample` queries."""
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbmir.matching import Condition
 from cbmir.quality import Labelled, precision
 from cbmir.recall import recall
 from cbmir.records import IndexHealth, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from cbmir.catalogue import Catalogue
     from cbmir.index import SliceIndex
     from cbmir.indexer import Progress
+
+    Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 
 MOST_COMPARED = 20_000
 """Vectors that a check reads, of larger archives a random part: 20 MB and a second."""
@@ -30,24 +33,28 @@ RECALL_SECONDS = 3600.0
 MUCH = 0.1
 """Change of the number of slices or labels after which yesterday's quality is no longer today's."""
 
+_LABELLED = Condition("label", "like", ("*",))
+
 
 class SelfChecks:
     """Decides which check is due, and runs it on the worker's thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it looks at
         self,
         catalogue: Catalogue,
         index: SliceIndex,
         *,
         model: str,
         progress: Progress,
+        stoppable: Stoppable = iter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take what is checked, and where the index's health is told."""
+        """Take what is checked, where the index's health is told, and what ends a long work when Orthanc stops."""
         self._catalogue = catalogue
         self._index = index
         self._model = model
         self._progress = progress
+        self._stoppable = stoppable
         self._now = now
         self._random = np.random.default_rng()
         self._recall_at: tuple[float, int] | None = None
@@ -80,14 +87,15 @@ class SelfChecks:
 
     def _measure_recall(self) -> None:
         labels, vectors = self._some(self._catalogue.live_labels(self._model))
-        if len(labels):
-            queries = vectors[:RECALL_QUERIES]
-            share = recall(self._index.search, labels, vectors, queries)
-            self._progress.health = IndexHealth(share, len(queries), _iso(self._now()))
+        queries = vectors[:RECALL_QUERIES]
+        share = recall(self._index.search, labels, vectors, self._stoppable(queries))
+        if share is not None:
+            self._progress.health = IndexHealth(share, len(queries), self._now().isoformat(timespec="seconds"))
 
     def _some(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return labels and vectors, in random order; of many a random part."""
-        portions = list(self._catalogue.vectors(self._random.permutation(labels)[:MOST_COMPARED]))
+        wanted = self._random.permutation(labels)[:MOST_COMPARED]
+        portions = list(self._stoppable(self._catalogue.vectors(wanted)))
         if not portions:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return np.concatenate([some for some, _ in portions]), np.concatenate([rows for _, rows in portions])
@@ -111,13 +119,10 @@ class SelfChecks:
         return changed and self._last.date != self._today()
 
     def _measure_quality(self) -> None:
-        said = self._catalogue.labelled(self._model)
-        labels, vectors = self._some(np.fromiter(said, np.int64, len(said)))
-        if not len(labels):
-            return
-        rows = [said[label] for label in labels.tolist()]
-        labelled = Labelled(vectors, [row.patient for row in rows], [row.diagnoses for row in rows])
-        found = precision(labelled, np.arange(min(QUALITY_QUERIES, len(labels))))
+        labels, vectors = self._some(self._catalogue.select([_LABELLED], model=self._model))
+        labelled = self._labelled(labels.tolist(), vectors)
+        queries = range(min(QUALITY_QUERIES, len(labelled.patients)))
+        found = precision(labelled, self._stoppable(queries))
         if found is None:
             return
         slices, diagnoses = self._extent()
@@ -135,9 +140,21 @@ class SelfChecks:
         )
         self._catalogue.add_quality(self._last, self._model)
 
+    def _labelled(self, labels: Sequence[int], vectors: NDArray[np.float32]) -> Labelled:
+        """Return what was said of these slices; those deleted meanwhile are missing."""
+        slices = self._catalogue.slices(labels)
+        parents = {name for one in slices.values() for name in (one.series.orthanc_id, one.series.study_orthanc_id)}
+        said = {
+            name: frozenset(one.label.casefold() for one in some)
+            for name, some in self._catalogue.labels(list(parents)).items()
+        }
+        rows = [place for place, label in enumerate(labels) if label in slices]
+        series = [slices[labels[place]].series for place in rows]
+        return Labelled(
+            vectors[rows],
+            [one.patient for one in series],
+            [said[one.orthanc_id] | said[one.study_orthanc_id] for one in series],
+        )
+
     def _today(self) -> str:
         return self._now().date().isoformat()
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

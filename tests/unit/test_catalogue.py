@@ -580,19 +580,6 @@ def test_quality_is_kept_by_day_and_model_and_the_last_of_a_day_counts(catalogue
     assert catalogue.quality(MODEL) == [quality("2026-01-01", 0.2), quality("2026-01-02", 0.3)]
 
 
-def test_a_labelled_slice_has_what_was_said_of_its_study_and_of_its_series(catalogue: Catalogue) -> None:
-    ours, other = series("P1", study=1), series("P2", study=2)
-    (label,) = put(catalogue, "a", ours)
-    put(catalogue, "b", other)
-    catalogue.set_labels(ours.study_orthanc_id, [Label("Glioma", "histology")])
-    catalogue.set_labels(ours.orthanc_id, [Label("glioma", "report"), Label("oedema", "report")])
-    assert catalogue.number_of_diagnoses() == 3
-    found = catalogue.labelled(MODEL)
-    assert found.keys() == {label}
-    assert (found[label].patient, found[label].diagnoses) == (ours.patient, {"glioma", "oedema"})
-    assert catalogue.labelled("other-model") == {}
-
-
 def test_a_catalogue_of_version_1_gets_what_it_lacks_and_keeps_the_rest(path: Path) -> None:
     first = Catalogue(path)
     put(first, "a")

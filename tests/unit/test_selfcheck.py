@@ -172,7 +172,7 @@ def test_labels_of_one_patient_are_no_quality_and_are_not_looked_at_again_and_ag
     archive.add("P1", "glioma")
     archive.checks.run_due()
     assert archive.measured() == []
-    monkeypatch.setattr(archive.catalogue, "labelled", lambda _: pytest.fail("looked again"))
+    monkeypatch.setattr(archive.catalogue, "select", lambda *_, **__: pytest.fail("looked again"))
     archive.checks.run_due()
 
 
@@ -183,3 +183,23 @@ def test_of_a_large_archive_a_part_is_compared(archive: Archive, monkeypatch: py
     assert archive.progress.health is not None
     assert archive.progress.health.sample == 12
     assert archive.measured()[0].sample == 12
+
+
+def test_what_was_said_of_the_study_and_of_the_series_counts_in_any_case(archive: Archive) -> None:
+    archive.add("P1", "Glioma")
+    archive.add("P2", "oedema")
+    its = series("P2")
+    archive.catalogue.set_labels(its.orthanc_id, [Label("GLIOMA", "report")])
+    archive.checks.run_due()
+    (measured,) = archive.measured()
+    assert (measured.p1, measured.diagnoses) == (1, 3)
+
+
+def test_a_stop_of_orthanc_ends_a_check_without_a_figure(archive: Archive) -> None:
+    archive.add_patients(*range(8))
+    stopped = SelfChecks(
+        archive.catalogue, archive.index, model=MODEL, progress=archive.progress, stoppable=lambda _: iter(())
+    )
+    stopped.run_due()
+    assert archive.progress.health is None
+    assert archive.measured() == []
