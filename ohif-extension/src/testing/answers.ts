@@ -1,6 +1,7 @@
 /** Answers as the plugin gives them, made from the example that both sides are tested against. */
 import golden from '../../../tests/contract/similar.json';
 import type { CaseAnswer, SimilarAnswer, SliceAnswer } from '../answer';
+import type { HeatAnswer } from '../heatAnswer';
 
 export { golden };
 
@@ -40,4 +41,13 @@ export function anonymousAnswer(): SimilarAnswer {
     delete one.StudyDate;
   }
   return answer;
+}
+
+/** A heat map of four places, of which the first gives half of the similarity. */
+export function heatAnswer(similarity = 0.93): HeatAnswer {
+  const cells = [
+    [similarity / 2, similarity / 4],
+    [similarity / 8, similarity / 8],
+  ];
+  return { similarity, query: { cells, overlay: cells }, against: { cells, overlay: cells } };
 }
