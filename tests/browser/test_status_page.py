@@ -28,9 +28,9 @@ MISSING = what_is_missing()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
 
 
-def scenario(name: str, orthanc: OrthancProcess) -> Any:
+def scenario(name: str, orthanc: OrthancProcess, *options: str) -> Any:
     address = f"http://127.0.0.1:{orthanc.http_port}"
-    return drive(SCRIPT, name, address, artefacts=ARTEFACTS / "status")
+    return drive(SCRIPT, name, address, *options, artefacts=ARTEFACTS / "status")
 
 
 def viewer_in(folder: Path) -> str:
@@ -84,10 +84,13 @@ def test_a_wrong_setting_is_named_on_the_status_page(make_orthanc: Callable[...,
     assert "Modalities" in scenario("disabled", orthanc)["reason"]
 
 
-def test_without_a_viewer_orthanc_explorer_has_no_links_to_it(
+def test_without_a_viewer_orthanc_explorer_has_no_links_to_it_and_behind_a_login_the_page_works_too(
     make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
 ) -> None:
-    orthanc = make_orthanc({"ViewerDirectory": str(tmp_path / "none")}).start()
+    security = {"AuthenticationEnabled": True, "RegisteredUsers": {"reader": "look-only"}}
+    orthanc = make_orthanc({"ViewerDirectory": str(tmp_path / "none")}, **security)
+    orthanc.http.auth = ("reader", "look-only")
+    orthanc.start()
     orthanc.upload(mr_file("P1"))
     orthanc.wait_until_indexed()
-    scenario("without-viewer", orthanc)
+    scenario("without-viewer", orthanc, "--user", "reader:look-only")

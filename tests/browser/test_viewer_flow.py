@@ -6,15 +6,13 @@ Screenshots and times are left in ohif-extension/artefacts, one folder for each 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from orthanc_process import REPOSITORY
+from chromium import EXTENSION, what_is_missing
 
 import demo
 
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
 
     from orthanc_process import OrthancProcess
 
-EXTENSION = REPOSITORY / "ohif-extension"
 FLOW = Path(__file__).with_name("flow.mjs")
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 LOGIN = ("reader", "look-only")
 
 BUILD_SECONDS = 300
@@ -33,18 +29,6 @@ FLOW_SECONDS = 300
 
 SLOWEST_MEDIAN_MS = 1000
 """Three times what is aimed at: other tests may keep the machine busy."""
-
-
-def what_is_missing() -> str | None:
-    """Return why no browser can be driven here."""
-    if shutil.which("node") is None:
-        return "Node.js is not installed"
-    if not CHROMIUM.exists():
-        return f"there is no {CHROMIUM}"
-    if not (EXTENSION / "node_modules" / "playwright-core").is_dir():
-        return "the tools of the viewer are not installed: scripts/viewer does it"
-    return None
-
 
 MISSING = what_is_missing()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")

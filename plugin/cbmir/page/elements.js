@@ -46,7 +46,7 @@ const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 190, 50, 14, 10, 26];
 /**
  * Draw shares (0..1) over days.
  *
- * @param {Element} svg @param {string[]} days YYYY-MM-DD, ascending @param {{ ink: string, shares: number[] }[]} lines
+ * @param {Element} svg @param {string[]} days YYYY-MM-DD, ascending @param {{ ink: string, name: string, shares: number[] }[]} lines
  */
 export function plot(svg, days, lines) {
   const times = days.map((day) => Date.parse(day));
@@ -66,7 +66,7 @@ export function plot(svg, days, lines) {
     const anchor = !span ? 'middle' : i ? 'end' : 'start';
     svg.append(shape('text', { x: x(i), y: HEIGHT - 6, 'text-anchor': anchor }, days[i]));
   }
-  for (const { ink, shares } of lines) {
+  for (const { ink, name, shares } of lines) {
     const points = shares.map((share, i) => [x(i), y(share)]);
     // a single day is drawn as a level across, so that it can be seen beside chance
     const drawn = span
@@ -77,7 +77,12 @@ export function plot(svg, days, lines) {
         ];
     svg.append(shape('polyline', { class: `line ${ink}`, points: drawn.map((point) => point.join()).join(' ') }));
     if (ink !== 'chance') {
-      svg.append(...points.map(([cx, cy]) => shape('circle', { class: `dot ${ink}`, cx, cy, r: 3.5 })));
+      const told = (/** @type {number} */ i) => `${days[i]}, ${name}: ${Math.round(100 * shares[i])} %`;
+      svg.append(
+        ...points.map(([cx, cy], i) =>
+          shape('circle', { class: `dot ${ink}`, cx, cy, r: 3.5 }, shape('title', {}, told(i))),
+        ),
+      );
     }
   }
 }

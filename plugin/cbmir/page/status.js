@@ -185,7 +185,7 @@ function showQuality(days) {
     ),
   );
   by('quality-now').replaceChildren(element('tbody', {}, ...rows));
-  const lines = LINES.map(([ink, key]) => ({ ink, shares: days.map((day) => day[key]) }));
+  const lines = LINES.map(([ink, key, name]) => ({ ink, name, shares: days.map((day) => day[key]) }));
   plot(
     by('quality-plot'),
     days.map((day) => day.date),
