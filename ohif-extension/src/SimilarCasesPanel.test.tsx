@@ -81,7 +81,7 @@ it('shows empty cards while it searches, and the query from the viewer', async (
 it('shows a case of the plugin’s answer with all that is known of it', async () => {
   await answer(goldenAnswer());
   const [card] = cards();
-  for (const words of ['0.93', 'meningioma', 'histology', 'MR · T1 SE TRA +C', 'M, 61 y · 2023-05-12', 'Demo, Two']) {
+  for (const words of ['0.93', 'meningioma', 'histology', 'MR · T1 SE TRA +C', '2023-05-12 · M, 61 y', 'Demo, Two']) {
     expect(card?.textContent).toContain(words);
   }
   expect(card?.querySelector('img')?.src).toMatch(/\/instances\/3185df9f-[0-9a-f-]+\/frames\/0\/preview$/);

@@ -86,7 +86,7 @@ export interface GridLayout {
 export interface CornerstoneViewportService {
   EVENTS: { VIEWPORT_DATA_CHANGED: string };
   getCornerstoneViewport(viewportId: string): Viewport | null | undefined;
-  subscribe(event: string, listener: (event: { viewportId: string }) => void): Subscription;
+  subscribe(event: string, listener: (event: { viewportId: string }) => unknown): Subscription;
 }
 
 export interface DisplaySet {

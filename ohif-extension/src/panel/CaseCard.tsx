@@ -43,7 +43,7 @@ export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | nu
 function Facts({ one }: { one: CaseAnswer }) {
   const { patient, similarity, labels, Modality, SeriesDescription, StudyDescription, StudyDate } = one;
   const series = line(Modality, SeriesDescription ?? StudyDescription);
-  const person = line(formatPerson(patient), StudyDate ? formatDate(StudyDate) : null);
+  const name = patient?.PatientName ? formatName(patient.PatientName) : null;
   return (
     <span className="cbmir-facts">
       <SimilarityBar value={similarity} />
@@ -53,10 +53,19 @@ function Facts({ one }: { one: CaseAnswer }) {
           {series}
         </span>
       )}
-      {person && <span className="cbmir-line cbmir-muted">{person}</span>}
-      {patient?.PatientName && <span className="cbmir-line cbmir-muted">{formatName(patient.PatientName)}</span>}
+      <Fact>{line(StudyDate ? formatDate(StudyDate) : null, formatPerson(patient))}</Fact>
+      <Fact>{name}</Fact>
     </span>
   );
+}
+
+/** One line, cut off where the card ends; all of it when pointed at. */
+function Fact({ children }: { children: string | null }) {
+  return children ? (
+    <span className="cbmir-line cbmir-muted" title={children}>
+      {children}
+    </span>
+  ) : null;
 }
 
 function Others({ slices, opened }: { slices: CaseAnswer['slices']; opened: string | null }) {

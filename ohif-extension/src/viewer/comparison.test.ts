@@ -71,6 +71,18 @@ describe('open', () => {
   });
 });
 
+it('names and links both halves again after one was enlarged', async () => {
+  await comparison.open(query, HIT, CAPTIONS);
+  const grid = viewer.managers.servicesManager.services.viewportGridService;
+  const both = viewer.layouts.at(-1)!;
+  await grid.setLayout({ ...both, numCols: 1, findOrCreateViewport: () => both.findOrCreateViewport(1, '') });
+  await grid.setLayout(both);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(viewer.viewports.get('cbmir-query')?.element.textContent).toBe('Query');
+  viewer.scroll('cbmir-query', 6);
+  expect(viewer.shown()).toMatchObject({ 'cbmir-hit': '2.1.1.8' });
+});
+
 describe('close', () => {
   it('brings back the layout and the slice from before', async () => {
     await comparison.open(query, HIT, CAPTIONS);

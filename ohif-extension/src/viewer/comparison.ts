@@ -1,6 +1,6 @@
 /** Query on the left, a similar slice on the right, and back to the layout before. */
 import type { SliceAnswer } from '../answer';
-import type { DisplaySet, GridViewport, Managers } from '../ohif';
+import type { DisplaySet, GridViewport, Managers, Subscription } from '../ohif';
 import { setCaption } from './caption';
 import type { CurrentImage } from './currentImage';
 import { jump } from './jump';
@@ -19,6 +19,7 @@ export class SliceGone extends Error {}
 export class Comparison {
   private before: SavedLayout | null = null;
   private unlink: () => void = () => undefined;
+  private mounted: Subscription | null = null;
   /** The newest call of open or close; an older one that wakes up later must not touch the screen. */
   private turn = 0;
 
@@ -40,7 +41,7 @@ export class Comparison {
     const turn = ++this.turn;
     const displaySet = await this.load(slice);
     if (turn !== this.turn) return;
-    this.unlink();
+    this.undress();
     const [left, right] = [query.displaySetInstanceUIDs, [displaySet.displaySetInstanceUID]];
     const shown = [
       jump(this.managers, LEFT, query, this.shows(LEFT, left)),
@@ -49,14 +50,12 @@ export class Comparison {
     await this.show(left, right);
     await Promise.all(shown);
     if (turn !== this.turn) return;
-    setCaption(this.managers, LEFT, captions[0]);
-    setCaption(this.managers, RIGHT, captions[1]);
-    this.relink();
+    this.dress(captions);
   }
 
   async close(): Promise<void> {
     this.turn++;
-    this.unlink();
+    this.undress();
     const { before } = this;
     this.before = null;
     if (before && this.isOpen) await restoreLayout(this.managers, before);
@@ -65,7 +64,7 @@ export class Comparison {
   /** The study is left: the layout before belongs to it. */
   forget(): void {
     this.turn++;
-    this.unlink();
+    this.undress();
     this.before = null;
   }
 
@@ -77,6 +76,27 @@ export class Comparison {
 
   private get grid() {
     return this.managers.servicesManager.services.viewportGridService;
+  }
+
+  /** Captions and link, again whenever a half is mounted anew: they go with it, as when the other one is enlarged. */
+  private dress(captions: readonly [string, string]): void {
+    const { cornerstoneViewportService } = this.managers.servicesManager.services;
+    const put = () => {
+      setCaption(this.managers, LEFT, captions[0]);
+      setCaption(this.managers, RIGHT, captions[1]);
+      this.relink();
+    };
+    this.mounted = cornerstoneViewportService.subscribe(
+      cornerstoneViewportService.EVENTS.VIEWPORT_DATA_CHANGED,
+      ({ viewportId }) => [LEFT, RIGHT].includes(viewportId) && put(),
+    );
+    put();
+  }
+
+  private undress(): void {
+    this.mounted?.unsubscribe();
+    this.mounted = null;
+    this.unlink();
   }
 
   private relink(): void {
