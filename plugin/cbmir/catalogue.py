@@ -44,9 +44,13 @@ class Catalogue(Database):
             return gone
 
     def forget(self, orthanc_ids: Iterable[str]) -> list[int]:
-        """Remove instances, and series left without any. Return labels that are gone."""
+        """Remove instances with all that was said of them, and series left without any. Return labels that are gone."""
         with self._transaction() as database:
-            dropped = [self._drop(database, orthanc_id) for orthanc_id in orthanc_ids]
+            forgotten = list(orthanc_ids)
+            dropped = [self._drop(database, orthanc_id) for orthanc_id in forgotten]
+            database.executemany(
+                "DELETE FROM feedback WHERE query = ?1 OR hit = ?1", [(orthanc_id,) for orthanc_id in forgotten]
+            )
             for series in {series for _, series in dropped if series is not None}:
                 self._drop_empty_series(database, series)
             return [label for labels, _ in dropped for label in labels]
@@ -136,7 +140,7 @@ class Catalogue(Database):
             return bool(
                 database.execute(
                     "INSERT INTO feedback (query, query_frame, hit, hit_frame, verdict, model, time)"
-                    " SELECT query.id, :query_frame, hit.id, :hit_frame, :verdict, :model, :time"
+                    " SELECT query.orthanc_id, :query_frame, hit.orthanc_id, :hit_frame, :verdict, :model, :time"
                     " FROM instance AS query, instance AS hit WHERE query.orthanc_id = :query AND hit.orthanc_id = :hit"
                     " ON CONFLICT DO UPDATE"
                     " SET verdict = excluded.verdict, model = excluded.model, time = excluded.time",
@@ -149,9 +153,7 @@ class Catalogue(Database):
     def feedback(self) -> list[Feedback]:
         """Return all that readers said, the oldest first."""
         rows = self._connection().execute(
-            "SELECT query.orthanc_id, query_frame, hit.orthanc_id, hit_frame, verdict, model, time FROM feedback"
-            " JOIN instance AS query ON query.id = feedback.query JOIN instance AS hit ON hit.id = feedback.hit"
-            " ORDER BY feedback.id"
+            "SELECT query, query_frame, hit, hit_frame, verdict, model, time FROM feedback ORDER BY id"
         )
         return [Feedback(*row) for row in rows]
 

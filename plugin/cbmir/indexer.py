@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from cbmir.errors import NotFound
+from cbmir.errors import NotFound, Unavailable
 from cbmir.failpoints import reach
 from cbmir.pipeline import Gone, Postponed, Settled
 from cbmir.records import Embedded
@@ -135,6 +135,7 @@ class Indexer:
         self._unapplied: list[tuple[Kind, str]] = []
         self._attempts: dict[str, tuple[int, float]] = {}
         self._in_step = False
+        self._snapshot_trouble: str | None = None
         self._checks = SelfChecks(catalogue, index, model=model, progress=progress, stoppable=self._stoppable)
 
     def run(self) -> None:
@@ -160,7 +161,7 @@ class Indexer:
                 if now - snapshot > 60 * self._settings.snapshot_minutes:
                     snapshot = now
                     self._maintain()
-                self._progress.trouble = None
+                self._progress.trouble = self._snapshot_trouble
             except Exception as error:  # noqa: BLE001 - a full disk or a locked catalogue may pass
                 busy = False
                 self._report(error)
@@ -201,10 +202,13 @@ class Indexer:
         self._unapplied = []
 
     def _exists(self, orthanc_id: str) -> bool:
+        """Return whether the archive still has an instance; where it cannot say, reading it will tell."""
         try:
             self._archive.instance(orthanc_id)
         except NotFound:
             return False
+        except Unavailable:
+            return True
         return True
 
     def _fetch_labels(self, orthanc_ids: Iterable[str]) -> None:
@@ -315,7 +319,11 @@ class Indexer:
         try:
             self._index.snapshot()
         except OSError as error:
-            self._log(f"the index snapshot cannot be written ({type(error).__name__}); the earlier one is kept")
+            reason = type(error).__name__
+            self._snapshot_trouble = f"the index snapshot cannot be written ({reason}); the earlier one is kept"
+            self._log(self._snapshot_trouble)
+        else:
+            self._snapshot_trouble = None
 
     def _publish(self) -> None:
         for state, number in self._catalogue.counts().items():

@@ -76,9 +76,9 @@ CREATE TABLE diagnosis (
 ) WITHOUT ROWID;
 CREATE TABLE feedback (
     id INTEGER PRIMARY KEY,
-    query INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    query TEXT NOT NULL,  -- Orthanc ids: what a reader said outlives the sending of the same images once more
     query_frame INTEGER NOT NULL,
-    hit INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    hit TEXT NOT NULL,
     hit_frame INTEGER NOT NULL,
     verdict TEXT NOT NULL CHECK (verdict IN ('similar', 'different')),
     model TEXT NOT NULL,

@@ -592,3 +592,12 @@ def test_a_catalogue_of_version_1_gets_what_it_lacks_and_keeps_the_rest(path: Pa
     assert again.orthanc_ids() == {"a"}
     assert len(again.quality(MODEL)) == 1
     again.close()
+
+
+def test_feedback_outlives_the_sending_of_the_same_images_once_more(catalogue: Catalogue) -> None:
+    put(catalogue, "a")
+    put(catalogue, "b")
+    said = Feedback("a", 1, "b", 1, "similar", MODEL, "2026-01-01T00:00:00+00:00")
+    catalogue.add_feedback(said)
+    catalogue.enqueue(["b"])
+    assert catalogue.feedback() == [said]

@@ -13,6 +13,7 @@ from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
 from cbmir import indexer as indexer_module
+from cbmir.errors import Unavailable
 from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS, Inbox, Progress
 from cbmir.records import Label
 
@@ -76,6 +77,15 @@ class Working:
             assert self._thread.is_alive(), "the worker died"
             assert time.monotonic() < deadline, "it never came true"
             time.sleep(0.005)
+
+
+def raising(error: Exception) -> Any:
+    """Return a function that only raises."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
 
 
 def once(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, error: Exception) -> None:
@@ -444,6 +454,13 @@ def test_an_archive_in_trouble_is_not_taken_for_empty(workplace: Workplace, monk
     assert workplace.state_of(name) == "indexed"
 
 
+def test_an_instance_that_orthanc_cannot_tell_of_counts_as_there(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workplace.indexer._archive, "_get", raising(Unavailable("Orthanc did not answer")))
+    assert workplace.indexer._exists("odd")
+
+
 def test_events_beyond_the_limit_are_made_up_for(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer_module, "QUEUE_LIMIT", 3)
     stored = workplace.store(*(mr_slice(number=number) for number in range(12)))
@@ -518,6 +535,7 @@ def test_a_full_disk_at_the_snapshot_is_told_and_nothing_else(
     once(monkeypatch, workplace.index, "snapshot", FULL)
     workplace.indexer._snapshot()
     assert workplace.log == ["the index snapshot cannot be written (OSError); the earlier one is kept"]
+    assert workplace.indexer._snapshot_trouble == workplace.log[0]
     workplace.indexer._snapshot()
     assert workplace.index.changes_since_snapshot == 0
 
