@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { cbmirClient, type SimilarRequest } from './cbmirClient';
 import { Failure } from './failure';
-import { golden } from './testing/answers';
+import { golden, heatAnswer } from './testing/answers';
 
 const ROOT = 'https://pacs.example/orthanc/';
 const REQUEST: SimilarRequest = { SOPInstanceUID: '1.2.3', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' };
@@ -110,5 +110,46 @@ describe('status', () => {
   it('is understood also when the plugin is switched off and sends it with 503', async () => {
     answers('{"state": "disabled", "reason": "no model"}', { status: 503 });
     expect(await client.status(never())).toMatchObject({ state: 'disabled', reason: 'no model' });
+  });
+});
+
+it('writes commas and colons as they are, which Orthanc 1.10 would hand on undecoded', async () => {
+  answers(JSON.stringify(golden));
+  await client.similar({ ...REQUEST, roi: '1,2.5,30,40', more: 'a:1,b:2', less: 'c:1' }, never());
+  expect(asked()).toMatch(/&roi=1,2.5,30,40&more=a:1,b:2&less=c:1$/);
+});
+
+describe('heat', () => {
+  const HEAT = { SOPInstanceUID: '1.2.3', frame: 2, roi: '1,2,3,4', against: 'a-b', againstFrame: 1 };
+
+  it('asks about two slices and gives the answer', async () => {
+    answers(JSON.stringify(heatAnswer(0.9)));
+    expect((await client.heat(HEAT, never())).similarity).toBe(0.9);
+    expect(asked()).toBe(`${ROOT}cbmir/heatmap/1.2.3?frame=2&roi=1,2,3,4&against=a-b&againstFrame=1`);
+  });
+
+  it('does not understand half an answer', async () => {
+    answers('{"similarity": 0.9}');
+    await expect(client.heat(HEAT, never())).rejects.toMatchObject({ kind: 'unexpected' });
+  });
+});
+
+describe('feedback', () => {
+  const SAID = { query: 'a', queryFrame: 1, hit: 'b', hitFrame: 2, verdict: 'similar' } as const;
+
+  it('is posted as JSON, which no form of another site can do unasked', async () => {
+    answers('{}', { status: 201 });
+    await client.feedback(SAID);
+    expect(asked()).toBe(`${ROOT}cbmir/feedback`);
+    const init = fetchDouble.mock.calls[0]?.[1];
+    expect(init).toMatchObject({ method: 'POST', headers: { 'Content-Type': 'application/json' } });
+    expect(JSON.parse(init?.body as string)).toEqual(SAID);
+  });
+
+  it('is kept only where the plugin says so', async () => {
+    answers('{}', { status: 404 });
+    await expect(client.feedback(SAID)).rejects.toMatchObject({ kind: 'notIndexed' });
+    fetchDouble.mockRejectedValue(new TypeError('Failed to fetch'));
+    await expect(client.feedback(SAID)).rejects.toMatchObject({ kind: 'unreachable' });
   });
 });
