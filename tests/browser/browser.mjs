@@ -31,6 +31,8 @@ export async function openBrowser({ url, user, artefacts }) {
   return { browser, page, seen, shot };
 }
 
+/** @typedef {ReturnType<typeof watch>} Seen */
+
 /** @param {import('playwright-core').Page} page @param {string} origin */
 function watch(page, origin) {
   const seen = {

@@ -11,7 +11,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { contrast, openBrowser, until } from './browser.mjs';
+import { openBrowser, until } from './browser.mjs';
+import { assertClean, reader, restOf, steps } from './reader.mjs';
 
 const ARTEFACTS = fileURLToPath(new URL('../../ohif-extension/artefacts/', import.meta.url));
 
@@ -28,30 +29,10 @@ const { values, positionals } = parseArgs({
 });
 const base = (positionals[0] ?? 'http://localhost:8042').replace(/\/$/, '');
 const { browser, page, seen, shot } = await openBrowser({ url: base, ...values });
-const cy = (/** @type {string} */ name) => page.locator(`[data-cy="${name}"]`);
-/** @type {Record<string, number>} */
-const seconds = {};
-
-/** @param {string} name @param {() => Promise<void>} action */
-async function step(name, action) {
-  const start = Date.now();
-  try {
-    await action();
-    await shot(`${String(Object.keys(seconds).length + 1).padStart(2, '0')}-${name}`);
-  } catch (error) {
-    await shot(`failed-${name}`);
-    throw new Error(`step "${name}": ${error instanceof Error ? error.message : error}`);
-  }
-  seconds[name] = (Date.now() - start) / 1000;
-}
-
-/** @param {string} address */
-async function rest(address) {
-  const headers = values.user ? { Authorization: `Basic ${Buffer.from(values.user).toString('base64')}` } : undefined;
-  const response = await fetch(`${base}${address}`, { headers });
-  assert.equal(response.status, 200, address);
-  return response.json();
-}
+const { step, seconds } = steps(shot);
+const { cy, hasPicture, scroll, slices, viewports } = reader(page);
+const rest = restOf(base, values.user);
+const slice = async (/** @type {number} */ n) => (await slices())[n] ?? '';
 
 /** A study whose patient has another one, so that there are priors to find. */
 async function chooseStudy() {
@@ -61,12 +42,6 @@ async function chooseStudy() {
   const study = studies.find((/** @type {any} */ one) => ofPatient(one).length > 1);
   assert.ok(study, 'the archive needs a patient with two studies');
   return study;
-}
-
-/** Which slice a viewport shows, such as "I:5 (5/9)". @param {number} n */
-async function overlay(n) {
-  const texts = await cy('viewport-overlay-bottom-right').allInnerTexts();
-  return texts[n]?.replace(/\s+/g, '') ?? '';
 }
 
 /** In anonymous mode neither the panel nor its requests may say who somebody is, or when. */
@@ -82,17 +57,6 @@ async function assertAnonymous() {
   }
 }
 
-/** @param {number} n @param {number} notches */
-async function scroll(n, notches) {
-  const box = await page.locator('canvas.cornerstone-canvas').nth(n).boundingBox();
-  assert.ok(box);
-  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
-  for (let i = 0; i < Math.abs(notches); i++) {
-    await page.mouse.wheel(0, 100 * Math.sign(notches));
-    await page.waitForTimeout(80);
-  }
-}
-
 async function openStudy() {
   await page.getByText(PatientName.replace('^', ', ')).first().click();
   await page
@@ -102,9 +66,6 @@ async function openStudy() {
     .click();
 }
 
-const hasPicture = (/** @type {number} */ n) =>
-  until(`a picture in viewport ${n}`, async () => ((await contrast(page, n)) ?? 0) > 5);
-const viewports = () => page.locator('canvas.cornerstone-canvas').count();
 const cardsPainted = () =>
   until('cards with their pictures', () =>
     page.evaluate(() => {
@@ -151,10 +112,10 @@ try {
     await hasPicture(0);
     await cy('FindSimilar').first().waitFor();
     await scroll(0, 3);
-    await until('the slice number', async () => (await overlay(0)) !== '');
+    await until('the slice number', async () => (await slice(0)) !== '');
   });
   await step('find', async () => {
-    before = await overlay(0);
+    before = await slice(0);
     await cy('FindSimilar').first().click();
     await cy('cbmir-hit').first().waitFor();
     await cardsPainted();
@@ -176,7 +137,7 @@ try {
     await cy('cbmir-hit').nth(1).click();
     await hasPicture(1);
     await cy('cbmir-back').waitFor();
-    await until('the query slice on the left', async () => (await overlay(0)) === before);
+    await until('the query slice on the left', async () => (await slice(0)) === before);
     await page.waitForTimeout(700);
   });
   await step('next-by-key', async () => {
@@ -189,12 +150,12 @@ try {
     await page.waitForTimeout(1500);
   });
   await step('linked-scrolling', async () => {
-    const right = await overlay(1);
+    const right = await slice(1);
     // One of the two ways is open, even where the hit is the first or last slice of its series.
     await scroll(0, 2);
-    const followed = await until('', async () => (await overlay(1)) !== right, 2000).catch(() => false);
+    const followed = await until('', async () => (await slice(1)) !== right, 2000).catch(() => false);
     await scroll(0, -4);
-    if (!followed) await until('the right side to follow', async () => (await overlay(1)) !== right, 5000);
+    if (!followed) await until('the right side to follow', async () => (await slice(1)) !== right, 5000);
   });
   await step('more-slices', async () => {
     if ((await cy('cbmir-more').count()) === 0) return;
@@ -218,7 +179,7 @@ try {
     await cy('cbmir-back').click();
     await until('one viewport', async () => (await viewports()) === 1);
     await hasPicture(0);
-    await until('the slice from before', async () => (await overlay(0)) === before);
+    await until('the slice from before', async () => (await slice(0)) === before);
   });
   await step('priors', async () => {
     await cy('cbmir-prior').first().click();
@@ -261,10 +222,7 @@ try {
     await cy('FindSimilar').first().click();
     await cy('cbmir-hit').first().waitFor();
   });
-  assert.deepEqual(seen.pageErrors, [], 'errors in the page');
-  assert.deepEqual(seen.foreignRequests, [], 'requests to other origins');
-  assert.deepEqual(seen.failedRequests, [], 'failed requests');
-  assert.deepEqual(seen.consoleErrors, [], 'errors in the console');
+  assertClean(seen);
 } finally {
   milliseconds.sort((a, b) => a - b);
   const clickToCardsMs = { median: milliseconds[Math.floor(milliseconds.length / 2)], all: milliseconds };

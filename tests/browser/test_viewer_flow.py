@@ -9,7 +9,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from chromium import EXTENSION, what_is_missing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orthanc_process import OrthancProcess
 
-FLOW = Path(__file__).with_name("flow.mjs")
+FLOWS = Path(__file__).parent
 LOGIN = ("reader", "look-only")
 
 BUILD_SECONDS = 300
@@ -55,14 +55,25 @@ def assemble(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return made
 
 
-def follow(orthanc: OrthancProcess, artefacts: Path, *options: str) -> dict[str, Any]:
-    """Walk the reader's way; return what was seen."""
-    address = f"http://127.0.0.1:{orthanc.http_port}"
-    command = ["node", str(FLOW), address, "--artefacts", str(artefacts), *options]
+def follow(flow: str, orthanc: OrthancProcess, artefacts: Path, *options: str) -> None:
+    """Walk the reader's way that is written in this file."""
+    command = ["node", str(FLOWS / flow), address(orthanc), "--artefacts", str(artefacts), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FLOW_SECONDS)
     assert done.returncode == 0, f"{done.stderr}\nscreenshots are in {artefacts}"
-    seen: dict[str, Any] = json.loads((artefacts / "flow.json").read_text())
-    return seen
+
+
+def address(orthanc: OrthancProcess) -> str:
+    """Return where its web server is."""
+    return f"http://127.0.0.1:{orthanc.http_port}"
+
+
+def start_with_demo(orthanc: OrthancProcess, folder: Path, *options: str) -> None:
+    """Start Orthanc and wait until the demo can be searched."""
+    orthanc.start()
+    if orthanc.status()["state"] == "disabled":
+        pytest.skip(f"the plugin is disabled: {orthanc.status()['reason']}")
+    assert demo.main(["--dicom", str(folder), "--send", address(orthanc), *options]) == 0
+    orthanc.wait_until_indexed()
 
 
 @dataclass(frozen=True)
@@ -92,15 +103,21 @@ def test_a_reader_finds_similar_cases_compares_them_and_goes_back(
     cbmir = {"ViewerDirectory": str(assemble(variant.ohif)), "Anonymize": variant.anonymous}
     orthanc = make_orthanc(cbmir, **security)
     orthanc.http.auth = login
-    orthanc.start()
-    if orthanc.status()["state"] == "disabled":
-        pytest.skip(f"the plugin is disabled: {orthanc.status()['reason']}")
     options = ["--user", ":".join(login)] if login else []
-    address = f"http://127.0.0.1:{orthanc.http_port}"
-    assert demo.main(["--dicom", str(demo_folder), "--send", address, *options]) == 0
-    orthanc.wait_until_indexed()
-
+    start_with_demo(orthanc, demo_folder, *options)
     anonymous = ["--anonymous"] if variant.anonymous else []
-    seen = follow(orthanc, EXTENSION / "artefacts" / variant.name, *options, *anonymous)
+    artefacts = EXTENSION / "artefacts" / variant.name
 
+    follow("flow.mjs", orthanc, artefacts, *options, *anonymous)
+
+    seen = json.loads((artefacts / "flow.json").read_text())
     assert seen["clickToCardsMs"]["median"] < SLOWEST_MEDIAN_MS
+
+
+@pytest.mark.slow
+def test_a_reader_compares_from_any_layout_and_mode_and_returns_to_it(
+    make_orthanc: Callable[..., OrthancProcess], assemble: Callable[[str], Path], demo_folder: Path
+) -> None:
+    orthanc = make_orthanc({"ViewerDirectory": str(assemble("3.13.2"))})
+    start_with_demo(orthanc, demo_folder)
+    follow("layouts.mjs", orthanc, EXTENSION / "artefacts" / "layouts")
