@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 REQUEST_THREADS = 32
 """Well above MaxParallelQueries, so that a query too many is refused at once, and asking for the status never waits."""
 
+_ROUTES: list[Callable[..., None]] = []
+"""What answers requests, kept for ever: at its end, version 5.0 of Orthanc's Python plugin gives back its references
+without Python's lock, and were they the last ones, Orthanc would end with a segmentation fault."""
+
 
 def register(sdk: Any) -> None:
     """Wire the plugin into Orthanc. Whatever fails leaves Orthanc as it is, with the reason at /cbmir/status."""
@@ -47,8 +51,12 @@ def register(sdk: Any) -> None:
     except Exception as error:  # noqa: BLE001 - an exception while it loads would stop Orthanc
         sdk.LogError(f"cbmir is disabled: {error}")
         handler = disabled(str(error))
-    sdk.RegisterRestCallback("/cbmir(/.*)?", _route(sdk, with_status_page(handler)))
-    sdk.RegisterRestCallback("/ohif(/.*)?", _route(sdk, _viewer(Path(settings.viewer_directory))))
+    for uri, answers in (
+        ("/cbmir(/.*)?", with_status_page(handler)),
+        ("/ohif(/.*)?", _viewer(Path(settings.viewer_directory))),
+    ):
+        _ROUTES.append(_route(sdk, answers))
+        sdk.RegisterRestCallback(uri, _ROUTES[-1])
     _extend_explorer(sdk, Path(settings.viewer_directory))
 
 
@@ -150,9 +158,9 @@ def _send(output: Any, response: Response) -> None:
         return
     output.SetHttpHeader("Content-Type", response.content_type)
     try:
-        output.SendHttpStatus(response.status, response.body, len(response.body))
+        output.SendHttpStatus(response.status, response.body)
     except TypeError:
-        # before version 4.2 of Orthanc's Python plugin, the body was text
+        # before version 4.2 of Orthanc's Python plugin, the body was text, and its length had to be told
         output.SendHttpStatus(response.status, response.body.decode(), len(response.body))
 
 

@@ -55,7 +55,10 @@ class Sdk(OrthancDouble):
 
 
 class Output:
-    """What Orthanc hands to a route: it must be answered exactly once. `body_type` differs between its versions."""
+    """What Orthanc hands to a route: it must be answered exactly once.
+
+    Before version 4.2 of the Python plugin, the body of an error was text (`body_type`) with its length.
+    """
 
     def __init__(self, body_type: type = bytes) -> None:
         self.body_type = body_type
@@ -69,10 +72,9 @@ class Output:
         self.headers["Content-Type"] = mime
         self.answers.append((200, body))
 
-    def SendHttpStatus(self, status: int, body: Any, size: int) -> None:  # noqa: N802
-        if not isinstance(body, self.body_type):
-            raise TypeError(f"argument 2 must be {self.body_type.__name__}")
-        assert size == len(body if isinstance(body, bytes) else body.encode())
+    def SendHttpStatus(self, status: int, body: Any, *size: int) -> None:  # noqa: N802
+        if not isinstance(body, self.body_type) or size != ((len(body.encode()),) if self.body_type is str else ()):
+            raise TypeError("Bad types for the arguments")
         self.answers.append((status, body))
 
     def SendMethodNotAllowed(self, allowed: str) -> None:  # noqa: N802
