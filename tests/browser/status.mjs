@@ -141,7 +141,7 @@ async function withAnswer(change) {
 async function hasWordsForEveryState() {
   await page.setViewportSize({ width: 1280, height: 1000 });
   await withAnswer((status) => ({ json: { ...status, state: 'degraded', reason: MARKUP } }));
-  await stateIs('Indexing is interrupted');
+  await stateIs('Running with a problem');
   assert.equal(await text('state-reason'), MARKUP);
   assert.equal(await page.evaluate(() => 'broken' in window), false);
   await shot('degraded');

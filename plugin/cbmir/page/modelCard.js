@@ -80,7 +80,7 @@ function table(rows, caption) {
 function measure(name, value, interval) {
   const between = interval ? ` (${interval.map((end) => end.toFixed(3)).join(' to ')})` : '';
   const shown = `${typeof value === 'number' ? value.toFixed(3) : value}${between}`;
-  return row(name, value >= 0 && value <= 1 ? bar(value, { interval }) : '', shown);
+  return row(name.replaceAll('_', ' '), value >= 0 && value <= 1 ? bar(value, { interval }) : '', shown);
 }
 
 /** @param {string} label @param {any} found */

@@ -55,9 +55,9 @@ export const STATES = {
   stopped: { tone: 'warn', name: 'Stopping', advice: 'Orthanc is shutting down.' },
   degraded: {
     tone: 'warn',
-    name: 'Indexing is interrupted',
+    name: 'Running with a problem',
     advice:
-      'Searching works with what is indexed, and indexing is tried again by itself. If this lasts, see whether the disk is full or read-only; the log of Orthanc says more.',
+      'Searching works with what is indexed, and what failed is tried again by itself. If this lasts, see whether the disk is full or read-only; the log of Orthanc says more.',
   },
   stalled: {
     tone: 'bad',
