@@ -113,13 +113,17 @@ def _box(record: dict[str, str]) -> tuple[float, float, float, float] | None:
 
 def picture(file: Path, size: int = SIZE) -> NDArray[np.float32]:
     """Return (1, size, size) float32 in 0..1, prepared as the plugin prepares a slice. Raises TableError."""
+    return prepare(slice_of(file), size)
+
+
+def slice_of(file: Path) -> Slice:
+    """Return a picture as the plugin sees a slice of unknown geometry. Raises TableError."""
     try:
         with Image.open(file) as image:
             grey = image.mode in ("L", "I", "I;16", "F")
-            stored = np.asarray(image if grey else image.convert("RGB"))
+            return Slice(stored=np.asarray(image if grey else image.convert("RGB")))
     except (OSError, UnidentifiedImageError) as error:
         raise TableError(f"{file} cannot be read as a picture") from error
-    return prepare(Slice(stored=stored), size)
 
 
 def pictures(rows: Sequence[Row], size: int = SIZE, cache: Path | None = None) -> NDArray[np.uint8]:
