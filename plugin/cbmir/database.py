@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from cbmir.errors import CatalogueError
 from cbmir.failpoints import reach
-from cbmir.sql import SCHEMA, SCHEMA_VERSION, UPGRADES
+from cbmir.sql import SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,8 +83,6 @@ class Database:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        elif version in UPGRADES:
-            database.executescript(f"BEGIN; {UPGRADES[version]} COMMIT;")
         elif version != SCHEMA_VERSION:
             raise CatalogueError(f"{self._path} was made by another version of this plugin")
 

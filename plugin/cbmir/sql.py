@@ -11,26 +11,10 @@ if TYPE_CHECKING:
 
     from cbmir.matching import Condition
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 
 VARIABLES = 900
 """Values in one IN (…) list; SQLite's oldest limit is 999."""
-
-QUALITY = """
-CREATE TABLE quality (
-    date TEXT NOT NULL,  -- YYYY-MM-DD, UTC: of a day, the last measurement
-    model TEXT NOT NULL,
-    slices INTEGER NOT NULL,
-    diagnoses INTEGER NOT NULL,
-    patients INTEGER NOT NULL,
-    sample INTEGER NOT NULL,
-    p1 REAL NOT NULL,
-    p5 REAL NOT NULL,
-    p10 REAL NOT NULL,
-    chance REAL NOT NULL,
-    PRIMARY KEY (model, date)
-) WITHOUT ROWID;
-"""
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -57,7 +41,7 @@ CREATE TABLE instance (
 );
 CREATE INDEX instance_state ON instance(state, id);
 CREATE INDEX instance_sop ON instance(SOPInstanceUID);
-CREATE INDEX instance_series ON instance(series);
+CREATE INDEX instance_series ON instance(series, state);
 CREATE TABLE slice (
     label INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the index knows a vector by it
     instance INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
@@ -86,13 +70,22 @@ CREATE TABLE feedback (
     UNIQUE (query, query_frame, hit, hit_frame)
 );
 CREATE INDEX feedback_hit ON feedback(hit);
-{QUALITY}
+CREATE TABLE quality (
+    date TEXT NOT NULL,  -- YYYY-MM-DD, UTC: of a day, the last measurement
+    model TEXT NOT NULL,
+    slices INTEGER NOT NULL,
+    diagnoses INTEGER NOT NULL,
+    patients INTEGER NOT NULL,
+    sample INTEGER NOT NULL,
+    p1 REAL NOT NULL,
+    p5 REAL NOT NULL,
+    p10 REAL NOT NULL,
+    chance REAL NOT NULL,
+    PRIMARY KEY (model, date)
+) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-"""Version 2. Columns that hold DICOM attributes have their keywords as names."""
-
-UPGRADES = {1: f"{QUALITY} PRAGMA user_version = 2;"}
-"""What makes an older catalogue one of the next version."""
+"""Columns that hold DICOM attributes have their keywords as names."""
 
 
 def clause(condition: Condition) -> tuple[str, list[Any]]:

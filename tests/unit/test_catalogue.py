@@ -386,19 +386,6 @@ def test_a_later_version_s_catalogue_is_refused_and_left_alone(path: Path) -> No
     database.close()
 
 
-def test_a_catalogue_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
-    first = Catalogue(path)
-    labels = put(first, "a")
-    first.close()
-    database = sqlite3.connect(path)
-    database.executescript("DROP TABLE quality; PRAGMA user_version = 1;")
-    database.close()
-    second = Catalogue.opened(path, pytest.fail)
-    assert second.live_labels(MODEL).tolist() == labels
-    assert second.quality(MODEL) == []
-    second.close()
-
-
 def some_catalogue(path: Path) -> None:
     catalogue = Catalogue(path)
     for number in range(60):
@@ -578,20 +565,6 @@ def test_quality_is_kept_by_day_and_model_and_the_last_of_a_day_counts(catalogue
         catalogue.add_quality(quality(date, p1), MODEL)
     catalogue.add_quality(quality("2026-01-03"), "other-model")
     assert catalogue.quality(MODEL) == [quality("2026-01-01", 0.2), quality("2026-01-02", 0.3)]
-
-
-def test_a_catalogue_of_version_1_gets_what_it_lacks_and_keeps_the_rest(path: Path) -> None:
-    first = Catalogue(path)
-    put(first, "a")
-    first.close()
-    database = sqlite3.connect(path)
-    database.executescript("DROP TABLE quality; PRAGMA user_version = 1;")
-    database.close()
-    again = Catalogue(path)
-    again.add_quality(quality("2026-01-01"), MODEL)
-    assert again.orthanc_ids() == {"a"}
-    assert len(again.quality(MODEL)) == 1
-    again.close()
 
 
 def test_feedback_outlives_the_sending_of_the_same_images_once_more(catalogue: Catalogue) -> None:
