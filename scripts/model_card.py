@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 def write(card: dict[str, Any], directory: Path) -> None:
     """Write card.json and MODEL_CARD.md into a folder."""
-    (directory / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (directory / "MODEL_CARD.md").write_text(markdown(card), encoding="utf-8")
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    (directory / "card.json").write_text(text + "\n", encoding="utf-8")
+    # from what was written, so that the page can be made again from the file
+    (directory / "MODEL_CARD.md").write_text(markdown(json.loads(text)), encoding="utf-8")
 
 
 def markdown(card: dict[str, Any]) -> str:
