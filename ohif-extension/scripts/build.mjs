@@ -21,7 +21,8 @@ const cssAsText = {
   },
 };
 
-const NOTICE = 'Contains React 18.3.1, (c) Facebook, Inc. and its affiliates, MIT license: https://react.dev';
+const { dependencies } = JSON.parse(fs.readFileSync('package.json', 'utf8'));
+const NOTICE = `Contains React ${dependencies.react}, (c) Facebook, Inc. and its affiliates, MIT license: https://react.dev`;
 
 const OUT = 'dist/extension.js';
 
