@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
+from cbmir.errors import CbmirError
 from cbmir.pixels import SIZE, Slice, prepare
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def _box(record: dict[str, str]) -> tuple[float, float, float, float] | None:
 
 def picture(file: Path, size: int = SIZE) -> NDArray[np.float32]:
     """Return (1, size, size) float32 in 0..1, prepared as the plugin prepares a slice. Raises TableError."""
-    return prepare(slice_of(file), size)
+    try:
+        return prepare(slice_of(file), size)
+    except CbmirError as error:
+        raise TableError(f"{file}: {error}") from error
 
 
 def slice_of(file: Path) -> Slice:

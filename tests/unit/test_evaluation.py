@@ -194,3 +194,9 @@ def test_the_protocol_names_what_was_resampled(table: str) -> None:
     rows = tables.read(table, "label", "fold")
     assert evaluation_report.resampling_groups(rows, 13)[1] == "2 groups of queries"
     assert "blocks of 3" in evaluation_report.resampling_groups(rows[:12], 3)[1]
+
+
+def test_a_picture_of_one_grey_is_named(tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 7).save(tmp_path / "empty.png")
+    with pytest.raises(tables.TableError, match=r"empty\.png: .* one grey"):
+        tables.picture(tmp_path / "empty.png")
