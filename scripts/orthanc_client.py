@@ -25,8 +25,8 @@ LABELS_METADATA = 3872
 POLL_S = 0.2
 """Pause between two looks, in seconds."""
 
-REFUSED = (400, 415)
-"""What Orthanc answers to a file that it cannot read as DICOM."""
+REFUSED = (400, 404, 415)
+"""What Orthanc answers to a file that it cannot read as DICOM; 404 is for one without the UIDs that it files by."""
 
 
 class OrthancError(Exception):

@@ -17,8 +17,8 @@ LABELS_METADATA = 3872
 MOST_LABELS = 100
 LABEL_LENGTH = 64
 
-PAGE = 10_000
-"""Instances listed in one request, so that a large archive is never one large string."""
+PAGE = 100
+"""Series listed in one request, so that neither the answer nor the time that Python's lock is held grows large."""
 
 _MISSING = frozenset({7, 17})
 """Orthanc's error codes for an inexistent item and an unknown resource."""
@@ -35,11 +35,12 @@ class Archive:
         self._orthanc = orthanc
 
     def instances(self) -> Iterator[list[str]]:
-        """Yield the Orthanc ids of all instances in portions, the oldest first."""
-        since = 0
-        while page := self._get(f"/instances?since={since}&limit={PAGE}"):
-            yield page
-            since += len(page)
+        """Yield the Orthanc ids of all instances, a series at a time, those that changed longest ago first."""
+        series: list[tuple[str, list[str]]] = []
+        while page := self._get(f"/series?expand&since={len(series)}&limit={PAGE}"):
+            series += [(str(one["LastUpdate"]), one["Instances"]) for one in page]
+        for _, instances in sorted(series, key=lambda one: one[0]):
+            yield instances
 
     def instance(self, orthanc_id: str) -> tuple[str, int]:
         """Return the Orthanc id of an instance's series, and the size of its file in bytes."""

@@ -224,7 +224,8 @@ class Indexer:
             unseen = self._catalogue.orthanc_ids()
             known = frozenset(unseen)
             for page in self._stoppable(self._archive.instances()):
-                self._catalogue.enqueue([orthanc_id for orthanc_id in page if orthanc_id not in known])
+                if missing := [orthanc_id for orthanc_id in page if orthanc_id not in known]:
+                    self._catalogue.enqueue(missing)
                 unseen.difference_update(page)
             if self._inbox.closed.is_set():
                 return

@@ -237,6 +237,22 @@ import orthanc
 orthanc.RegisterOnStoredInstanceCallback(lambda dicom, orthanc_id: orthanc.LogWarning("hospital: stored"))
 """
 
+WITH_CALLBACKS_HANDED_IN = f"""
+import sys
+import orthanc
+
+def on_stored(dicom, orthanc_id):
+    orthanc.LogWarning("hospital: stored " + orthanc_id)
+
+def on_change(change, level, orthanc_id):
+    if change == orthanc.ChangeType.NEW_STUDY:
+        orthanc.LogWarning("hospital: new study " + orthanc_id)
+
+sys.path.insert(0, {str(PLUGIN)!r})
+from cbmir.plugin import register
+register(orthanc, on_stored=on_stored, on_change=on_change)
+"""
+
 
 def script(folder: Path, text: str) -> dict[str, Any]:
     file = folder / "hospital.py"
@@ -251,6 +267,16 @@ def test_a_script_of_the_hospital_has_its_own_routes_beside_ours(
     fill(orthanc)
     assert orthanc.http.get("/hospital/hello").text == "hello"
     assert_agreement(orthanc)
+
+
+def test_callbacks_of_the_hospital_are_called_beside_ours_where_they_are_handed_in(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    orthanc = make_orthanc(**script(tmp_path, WITH_CALLBACKS_HANDED_IN)).start()
+    stored = fill(orthanc)
+    assert_agreement(orthanc)
+    assert f"hospital: stored {stored}" in orthanc.log_text()
+    assert "hospital: new study" in orthanc.log_text()
 
 
 def test_where_the_hospital_has_taken_a_callback_the_plugin_is_disabled_and_says_so(

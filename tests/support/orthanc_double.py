@@ -96,9 +96,9 @@ class OrthancDouble:
         name, _, inner = rest.partition("/")
         if inner.startswith("metadata/"):
             return self._known(self.metadata, name).encode()
-        if level == "instances" and not name:
+        if level == "series" and not name:
             page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
-            return json.dumps(list(self.files)[page["since"] : page["since"] + page["limit"]]).encode()
+            return json.dumps(self._series()[page["since"] : page["since"] + page["limit"]]).encode()
         return json.dumps(self._resource(level, name)).encode()
 
     def GetDicomForInstance(self, orthanc_id: str) -> bytes:  # noqa: N802
@@ -125,6 +125,15 @@ class OrthancDouble:
         if name not in found:
             raise OrthancException(UNKNOWN_RESOURCE, "Unknown resource")
         return found[name]
+
+    def _series(self) -> list[dict[str, Any]]:
+        """Return all series by their ids, as some versions of Orthanc do; time is the number of the last arrival."""
+        found: dict[str, dict[str, Any]] = {}
+        for arrival, instance in enumerate(self.files):
+            one = found.setdefault(self._above[instance][0], {"Instances": []})
+            one["Instances"].append(instance)
+            one["LastUpdate"] = f"20240101T{arrival:06d}"
+        return [found[series] for series in sorted(found)]
 
     def _resource(self, level: str, name: str) -> dict[str, Any]:
         if level == "instances":

@@ -25,14 +25,15 @@ def archive(orthanc: OrthancDouble) -> Archive:
     return Archive(orthanc)
 
 
-def test_instances_come_in_pages_that_leave_none_out(
+def test_instances_come_by_series_in_pages_that_leave_none_out_and_the_newest_last(
     orthanc: OrthancDouble, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = [orthanc.store(mr_slice(number=number)) for number in range(7)]
+    stored = [orthanc.store(mr_slice(series=series, number=number)) for series in range(7) for number in (1, 2)]
+    newest = orthanc.store(mr_slice(series=3, number=3))
     monkeypatch.setattr(archive_module, "PAGE", 3)
-    pages = list(archive.instances())
-    assert [len(page) for page in pages] == [3, 3, 1]
-    assert [one for page in pages for one in page] == stored
+    expected = [[*stored[2 * series : 2 * series + 2]] for series in (0, 1, 2, 4, 5, 6)]
+    assert list(archive.instances()) == [*expected, [*stored[6:8], newest]]
+    assert len([call for call in orthanc.calls if call.startswith("/series?")]) == 4
 
 
 def test_an_empty_archive_has_no_page(archive: Archive) -> None:
@@ -63,7 +64,7 @@ def test_what_is_not_there_is_not_found(archive: Archive) -> None:
 
 def test_an_orthanc_in_trouble_is_unavailable_and_not_taken_for_empty(orthanc: OrthancDouble, archive: Archive) -> None:
     stored = orthanc.store(mr_slice())
-    orthanc.failing = {f"/instances/{stored}": 1, stored: 1, "/instances?since=0&limit=10000": 1}
+    orthanc.failing = {f"/instances/{stored}": 1, stored: 1, "/series?expand&since=0&limit=100": 1}
     with pytest.raises(Unavailable):
         archive.instance(stored)
     with pytest.raises(Unavailable, match=stored):

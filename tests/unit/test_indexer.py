@@ -446,11 +446,11 @@ def test_what_is_known_is_not_indexed_again(workplace: Workplace) -> None:
 def test_an_archive_in_trouble_is_not_taken_for_empty(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     (name,) = workplace.store(mr_slice())
     workplace.work()
-    workplace.orthanc.failing = {"/instances?since=0&limit=10000": 3}
+    workplace.orthanc.failing = {"/series?expand&since=0&limit=100": 3}
     workplace.inbox.reconcile()
     with Working(workplace, monkeypatch) as worker:
         worker.until(lambda: workplace.progress.reconciled)
-    assert workplace.orthanc.failing == {"/instances?since=0&limit=10000": 0}
+    assert workplace.orthanc.failing == {"/series?expand&since=0&limit=100": 0}
     assert workplace.state_of(name) == "indexed"
 
 

@@ -10,6 +10,9 @@ import pytest
 from dicom_files import CANARY
 from orthanc_double import OrthancDouble
 
+from cbmir import plugin
+from cbmir.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -234,17 +237,47 @@ def test_a_request_that_nobody_thought_of_is_answered_once_and_not_described(
     assert CANARY not in "".join(sdk.log) + str(output.answers)
 
 
-def test_without_a_data_directory_the_catalogue_lies_beside_orthanc_s_own_index(
-    tmp_path: Path, load: Callable[..., Any]
-) -> None:
+def test_without_a_data_directory_the_catalogue_lies_beside_orthanc_s_own_index(tmp_path: Path) -> None:
     sdk = Sdk(tmp_path)
-    module = load(sdk)
-    settings = module.Settings()
-    assert module._data_directory(sdk, {"IndexDirectory": "/db"}, settings) == Path("/db/cbmir")
-    assert module._data_directory(sdk, {"StorageDirectory": "st"}, settings) == tmp_path / "st" / "cbmir"
-    assert module._data_directory(sdk, {}, settings) == tmp_path / "OrthancStorage" / "cbmir"
-    chosen = module.Settings(data_directory="own")
-    assert module._data_directory(sdk, {"IndexDirectory": "/db"}, chosen) == tmp_path / "own"
+    assert plugin._data_directory(sdk, {"IndexDirectory": "/db"}, Settings()) == Path("/db/cbmir")
+    assert plugin._data_directory(sdk, {"StorageDirectory": "st"}, Settings()) == tmp_path / "st" / "cbmir"
+    assert plugin._data_directory(sdk, {}, Settings()) == tmp_path / "OrthancStorage" / "cbmir"
+    chosen = Settings(data_directory="own")
+    assert plugin._data_directory(sdk, {"IndexDirectory": "/db"}, chosen) == tmp_path / "own"
+
+
+@pytest.mark.parametrize("cbmir", [{}, {"Treshold": 1}, {"Enabled": False}], ids=["running", "disabled", "off"])
+def test_a_script_s_own_callbacks_are_called_whatever_becomes_of_the_plugin(
+    tmp_path: Path, cbmir: dict[str, Any]
+) -> None:
+    sdk = Sdk(tmp_path, cbmir)
+    heard: list[Any] = []
+    plugin.register(
+        sdk, on_stored=lambda _, orthanc_id: heard.append(orthanc_id), on_change=lambda *change: heard.append(change)
+    )
+    assert sdk.stored is not None
+    assert sdk.changed is not None
+    sdk.stored(None, "an-id")
+    sdk.changed(sdk.ChangeType.DELETED, sdk.ResourceType.INSTANCE, "an-id")
+    assert heard == ["an-id", (sdk.ChangeType.DELETED, sdk.ResourceType.INSTANCE, "an-id")]
+
+
+def test_a_script_s_own_callback_that_raises_keeps_nothing_from_the_plugin(tmp_path: Path) -> None:
+    sdk = Sdk(tmp_path)
+
+    def fails(_dicom: Any, _orthanc_id: str) -> None:
+        raise ValueError(CANARY)
+
+    plugin.register(sdk, on_stored=fails)
+    assert sdk.stored is not None
+    sdk.stored(None, "an-id")
+    assert sdk.log == ["a Python callback failed (ValueError)"]
+
+
+def test_switched_off_the_plugin_registers_nothing(tmp_path: Path) -> None:
+    sdk = Sdk(tmp_path, {"Enabled": False})
+    plugin.register(sdk)
+    assert (sdk.stored, sdk.changed, sdk.routes) == (None, None, {})
 
 
 def test_the_viewer_s_route_says_when_no_viewer_is_installed(tmp_path: Path, load: Callable[..., Any]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,12 +10,15 @@ from cbmir.matching import MATCHED, Condition, parse
 from cbmir.records import FACTS
 from cbmir.sql import SCHEMA, VARIABLES, clause, marks, portions
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @pytest.fixture
-def database() -> sqlite3.Connection:
-    database = sqlite3.connect(":memory:")
-    database.executescript(SCHEMA)
-    return database
+def database() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(SCHEMA)
+        yield database
 
 
 def matching(database: sqlite3.Connection, condition: Condition) -> set[str]:
@@ -91,9 +96,7 @@ def test_a_range_binds_only_the_ends_that_it_has(ends: tuple[str | None, str | N
     assert text.count("?") == len(values)
 
 
-def test_a_pattern_made_to_be_slow_is_not() -> None:
-    database = sqlite3.connect(":memory:")
-    database.executescript(SCHEMA)
+def test_a_pattern_made_to_be_slow_is_not(database: sqlite3.Connection) -> None:
     for name in range(200):
         insert(database, str(name), "a" * 256)
     steps = [0]
