@@ -12,8 +12,9 @@ from cbmir.api import Api
 from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
+from cbmir.inbox import Inbox, Progress
 from cbmir.index import SliceIndex
-from cbmir.indexer import Inbox, Indexer, Progress
+from cbmir.indexer import Indexer
 from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.search import Search

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.catalogue import Catalogue
+    from cbmir.inbox import Progress
     from cbmir.index import SliceIndex
-    from cbmir.indexer import Progress
 
     Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from cbmir.archive import Archive
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
+    from cbmir.inbox import Inbox, Progress
     from cbmir.index import SliceIndex
-    from cbmir.indexer import Inbox, Progress
     from cbmir.reader import Reader
     from cbmir.search import Search
     from cbmir.settings import Settings

@@ -13,8 +13,9 @@ from cbmir.archive import Archive
 from cbmir.catalogue import Catalogue
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
+from cbmir.inbox import Inbox, Progress
 from cbmir.index import SliceIndex
-from cbmir.indexer import Inbox, Indexer, Progress
+from cbmir.indexer import Indexer
 from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.records import Embedded, Series

@@ -12,9 +12,10 @@ import pytest
 from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
+from cbmir import inbox as inbox_module
 from cbmir import indexer as indexer_module
 from cbmir.errors import Unavailable
-from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS, Inbox, Progress
+from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS
 from cbmir.records import Label
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(indexer_module, "time", SimpleNamespace(monotonic=clock.monotonic))
+    for module in (indexer_module, inbox_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
 
@@ -102,40 +104,6 @@ def once(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, error: Excepti
 
 
 # ---- the inbox ----
-
-
-def test_events_come_out_in_the_order_they_went_in() -> None:
-    inbox = Inbox()
-    assert inbox.take(0) == []
-    inbox.put("stored", "a")
-    inbox.put("deleted", "a")
-    inbox.put("labelled", "b")
-    assert inbox.take(0) == [("stored", "a"), ("deleted", "a"), ("labelled", "b")]
-    assert inbox.take(0) == []
-
-
-def test_beyond_its_limit_the_inbox_asks_for_a_reconciliation_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer_module, "QUEUE_LIMIT", 3)
-    inbox = Inbox()
-    for number in range(10):
-        inbox.put("stored", str(number))
-    assert len(inbox.take(0)) == 3
-    assert inbox.overflowed.is_set()
-
-
-@pytest.mark.parametrize("wake", ["put", "close", "reconcile"])
-def test_a_waiting_worker_is_woken_at_once(wake: str) -> None:
-    inbox = Inbox()
-    arguments = ("stored", "a") if wake == "put" else ()
-    timer = threading.Timer(0.05, getattr(inbox, wake), arguments)
-    timer.start()
-    start = time.monotonic()
-    found = inbox.take(PATIENCE)
-    timer.join()
-    assert time.monotonic() - start < PATIENCE / 2
-    assert found == ([("stored", "a")] if wake == "put" else [])
-    assert inbox.closed.is_set() == (wake == "close")
-    assert inbox.overflowed.is_set() == (wake == "reconcile")
 
 
 # ---- events ----
@@ -462,7 +430,7 @@ def test_an_instance_that_orthanc_cannot_tell_of_counts_as_there(
 
 
 def test_events_beyond_the_limit_are_made_up_for(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexer_module, "QUEUE_LIMIT", 3)
+    monkeypatch.setattr(inbox_module, "QUEUE_LIMIT", 3)
     stored = workplace.store(*(mr_slice(number=number) for number in range(12)))
     workplace.work()
     assert {workplace.state_of(name) for name in stored} == {"indexed"}
@@ -565,14 +533,6 @@ def test_the_lag_grows_while_something_waits_and_is_nothing_after(workplace: Wor
     clock.now += RETRY_AFTER_SECONDS[0]
     workplace.work()
     assert workplace.progress.lag_seconds() == 0
-
-
-def test_a_worker_without_a_sign_of_life_is_stalled(clock: Clock) -> None:
-    progress = Progress(beat=clock.now)
-    clock.now += 59
-    assert not progress.stalled()
-    clock.now += 2
-    assert progress.stalled()
 
 
 def test_an_instance_of_many_frames_does_not_look_stalled(workplace: Workplace, clock: Clock) -> None:

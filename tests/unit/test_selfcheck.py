@@ -9,8 +9,8 @@ from parts import DIM, MODEL, embedded, series, units
 
 from cbmir import selfcheck
 from cbmir.catalogue import Catalogue
+from cbmir.inbox import Progress
 from cbmir.index import SliceIndex
-from cbmir.indexer import Progress
 from cbmir.records import Label
 from cbmir.selfcheck import SelfChecks
 
