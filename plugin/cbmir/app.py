@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from cbmir.archive import Archive
     from cbmir.settings import Settings
+
+NICENESS = 10
+"""Of the worker's threads, as of nice(1): where the processors are all busy, receiving images comes first."""
 
 STOP_SECONDS = 10.0
 """How long Orthanc's stop may wait for the batch at work."""
@@ -64,6 +68,10 @@ class App:
         self._log(f"disabled: {reason}")
 
     def _work(self) -> None:
+        with contextlib.suppress(OSError):
+            # on Linux this is of the thread alone; threads of the runtime, started from here, inherit it
+            own = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, own, max(NICENESS, os.getpriority(os.PRIO_PROCESS, own)))
         try:
             with _exclusive(Path(self._settings.data_directory)):
                 self._run()

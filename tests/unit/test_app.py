@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -131,6 +132,15 @@ def test_a_start_loads_the_index_once(house: House, monkeypatch: pytest.MonkeyPa
     app = started(house.app())
     until(lambda: status(app).get("indexed") == 1)
     assert len(restored) == 1
+
+
+def test_the_worker_steps_back_behind_the_threads_of_orthanc(house: House) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    started(house.app())
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "cbmir-worker"]
+    assert worker.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, worker.native_id) == max(before, app_module.NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 def test_starting_and_stopping_twice_does_nothing_more(house: House) -> None:
