@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir import regions
+from cbmir import regions, viewer
 from cbmir.answers import DISCLAIMER, Answers, prediction
 from cbmir.errors import BadRequest, NotFound
 from cbmir.pixels import place, prepare
@@ -57,8 +57,12 @@ def similar(services: Services, query: Query) -> dict[str, Any]:
     if query.classes == "predicted":
         criteria = replace(criteria, predicted=_class_number(services.embedder.labels, predicted))
     settings = services.settings
-    viewer = (Path(settings.viewer_directory) / "index.html").is_file()
-    answers = Answers(services.archive, services.catalogue, anonymize=settings.anonymize, viewer=viewer)
+    answers = Answers(
+        services.archive,
+        services.catalogue,
+        anonymize=settings.anonymize,
+        viewer=viewer.is_installed(Path(settings.viewer_directory)),
+    )
     shown = answers.cases(services.search.cases(vector, found.series, criteria))
     return {
         "disclaimer": DISCLAIMER,
