@@ -1,4 +1,4 @@
-"""Real Orthancs for the tests; whatever a test did, each must end well and have logged no traceback and no name."""
+"""Orthancs for the tests, real ones and a double; a real one must end well and have logged no traceback and no name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from orthanc_process import OrthancProcess
+from parts import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Iterator[Workplace]:
+    """Return a whole plugin over a tiny network and a double of Orthanc, not yet at work."""
+    workplace = Workplace(tmp_path)
+    yield workplace
+    workplace.close()
 
 
 @pytest.fixture

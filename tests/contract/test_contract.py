@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,9 +19,6 @@ from cbmir import web
 from cbmir.cases import SLICES_SHOWN, Group, SamePatient
 from cbmir.records import FACTS, IndexHealth, Label, Quality
 from cbmir.web import Request, Response
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 OPENAPI: dict[str, Any] = json.loads((REPOSITORY / "plugin" / "cbmir" / "openapi.json").read_text(encoding="utf-8"))
@@ -71,13 +68,6 @@ def check(operation_id: str, response: Response, status: int) -> Any:
         if name != "Retry-After" or document.get("error", {}).get("code") == "unavailable":
             assert response.headers[name]
     return document
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Iterator[Workplace]:
-    workplace = Workplace(tmp_path)
-    yield workplace
-    workplace.close()
 
 
 @pytest.fixture

@@ -12,17 +12,9 @@ from parts import MODEL, Workplace
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NOBODY = "00000000-00000000-00000000-00000000-00000000"
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Iterator[Workplace]:
-    workplace = Workplace(tmp_path)
-    yield workplace
-    workplace.close()
 
 
 @pytest.fixture

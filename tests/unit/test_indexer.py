@@ -19,19 +19,12 @@ from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS
 from cbmir.records import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Iterator[Workplace]:
-    workplace = Workplace(tmp_path)
-    yield workplace
-    workplace.close()
 
 
 class Clock:
