@@ -21,11 +21,12 @@ WORKDIR /opt/orthanc-cbmir
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates
 COPY pyproject.toml ./
-COPY scripts/setup scripts/shell.sh scripts/
+COPY scripts/setup scripts/
+COPY scripts/deploy scripts/deploy
 RUN scripts/setup --container && rm -rf /var/lib/apt/lists/* /root/.cache
 COPY orthanc.json LICENSE ./
 COPY plugin plugin
-COPY scripts/container scripts/watch.py scripts/write_config.py scripts/
+COPY scripts/container scripts/watch.py scripts/
 COPY --from=viewer /opt/orthanc-cbmir/ohif-extension/viewer ohif-extension/viewer
 # Compiled now: the user below may not write here.
 RUN python3 -m compileall -q plugin scripts \

@@ -36,7 +36,7 @@ from demo_cohort.errors import DemoError
 from demo_cohort.folder import LABELS, Folder, Made, read_labels
 from demo_cohort.mr import mr_objects
 from demo_cohort.sending import files_under, send_files, send_labels, summary
-from orthanc_client import Orthanc, OrthancError
+from sources.orthanc_client import Orthanc, OrthancError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,9 +25,9 @@ from tqdm import tqdm
 import _library  # noqa: F401 - before cbmir
 from cbmir.embedding import load
 from cbmir.errors import CbmirError
-from evaluation import Embedded, evaluate
-from evaluation_report import index_recall, summary, table
-from tables import TABLE_HELP, Row, TableError, picture, read
+from evaluation.ranked import Embedded, evaluate
+from evaluation.report import index_recall, summary, table
+from sources.tables import TABLE_HELP, Row, TableError, picture, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if options.plots:
-        from evaluation_plots import draw_all  # noqa: PLC0415 - matplotlib takes a second to load
+        from evaluation.plots import draw_all  # noqa: PLC0415 - matplotlib takes a second to load
 
         draw_all(found, figures, options.plots)
         print(f"plots: {options.plots}")

@@ -25,8 +25,8 @@ from cbmir.embedding import Embedder, load
 from cbmir.errors import CbmirError
 from cbmir.pixels import place, prepare
 from evaluate import MODELS, vectors
-from evaluation import MEASURES, Embedded, evaluate
-from tables import TABLE_HELP, Row, TableError, read, slice_of
+from evaluation.ranked import MEASURES, Embedded, evaluate
+from sources.tables import TABLE_HELP, Row, TableError, read, slice_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

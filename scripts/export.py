@@ -1,7 +1,7 @@
 """Write a trained network as a model folder that the plugin can load: model.onnx, card.json, MODEL_CARD.md.
 
     .venv/bin/python scripts/export.py --checkpoint runs/all/checkpoint.pt \
-        --about scripts/model_cards/figshare-gem.toml --out plugin/cbmir/models/figshare-gem \
+        --about scripts/model_folder/figshare-gem.toml --out plugin/cbmir/models/figshare-gem \
         --figures "figshare, fold 4" fold4.json --temperature 1.1
     .venv/bin/python scripts/export.py ... --calibrate DIR/index.csv:patient_fold=4 --group patient_fold
 
@@ -26,11 +26,11 @@ import onnxruntime
 import torch
 
 import _library  # noqa: F401 - before cbmir
-import model_card
 from cbmir.network import Architecture, Cells, Network, architecture_as_json, from_onnx
 from cbmir.pixels import SIZE
-from tables import TABLE_HELP, TableError, pictures, read
-from training import embed
+from model_folder import card as model_card
+from sources.tables import TABLE_HELP, TableError, pictures, read
+from training.trainer import embed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthanc_client import Orthanc, OrthancError
+from sources.orthanc_client import Orthanc, OrthancError
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -4,8 +4,8 @@
         --hold-out DIR/index.csv:patient_fold=4 --label label --group patient_fold --out runs/fold4
     .venv/bin/python scripts/train.py ... --out runs/fold4 --resume     # goes on where it stopped, exactly
 
-RECIPE is the name of a file in scripts/recipes or a path. The run's folder then holds checkpoint.pt (every epoch),
-history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
+RECIPE is the name of a file in scripts/training/recipes or a path. The run's folder then holds checkpoint.pt (every
+epoch), history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from learning_curves import draw
-from recipe import RecipeError, load
-from retrieval_metrics import average_precision, precision_at, rank
-from tables import TABLE_HELP, Row, TableError, pictures, read
-from training import Trainer, embed
+from evaluation.metrics import average_precision, precision_at, rank
+from sources.tables import TABLE_HELP, Row, TableError, pictures, read
+from training.learning_curves import draw
+from training.recipe import RecipeError, load
+from training.trainer import Trainer, embed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RECIPES = Path(__file__).parent / "recipes"
+RECIPES = Path(__file__).parent / "training" / "recipes"
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--recipe", default="ours", help="name of a file in scripts/recipes, or a path (default: ours)")
+    add("--recipe", default="ours", help="name of a file in scripts/training/recipes, or a path (default: ours)")
     add("--data", action="append", required=True, metavar="TABLE", help=f"train on {TABLE_HELP}; may be repeated")
     add("--hold-out", action="append", default=[], metavar="TABLE", help="measure on this; never trained on")
     add("--label", default="label", help="column of the class (default: label)")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from write_config import without_comments
+from deploy.write_config import without_comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from orthanc_client import Label, Orthanc, RefusedError
+from sources.orthanc_client import Label, Orthanc, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import demo
-from orthanc_client import Label, Orthanc
+from sources.orthanc_client import Label, Orthanc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from orthanc_process import free_port
 
-from service_config import where
+from deploy.service_config import where
+from deploy.write_config import changed, without_comments, write
 from watch import Orthanc, progress_line, table
-from write_config import changed, without_comments, write
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"

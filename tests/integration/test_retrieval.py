@@ -14,7 +14,7 @@ from dicom_files import picture
 from orthanc_process import REPOSITORY
 from PIL import Image
 
-from retrieval_metrics import average_precision, rank
+from evaluation.metrics import average_precision, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ from demo_cohort.download import download
 from demo_cohort.fields import Points
 from demo_cohort.folder import read_labels
 from demo_cohort.skull import cavity
-from orthanc_client import Label, Orthanc, OrthancError
+from sources.orthanc_client import Label, Orthanc, OrthancError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

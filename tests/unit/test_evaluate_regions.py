@@ -11,7 +11,7 @@ from PIL import Image
 
 import evaluate_regions
 from cbmir.embedding import Embedder
-from tables import Row, TableError
+from sources.tables import Row, TableError
 
 if TYPE_CHECKING:
     from pathlib import Path

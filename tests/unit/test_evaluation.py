@@ -7,10 +7,8 @@ import pytest
 from PIL import Image
 
 import evaluate
-import evaluation
-import evaluation_report
-import retrieval_metrics as metrics
-import tables
+from evaluation import metrics, ranked, report
+from sources import tables
 
 ABC = np.array(["a", "b", "a", "c", "a"])
 
@@ -148,9 +146,9 @@ def test_the_command_writes_every_figure_and_plot(
 
 def test_a_picture_never_finds_itself_or_when_asked_its_case(table: str) -> None:
     rows = tables.read(table, "label", "case")
-    itself = evaluation.excluded(rows, rows, same_group=False)
+    itself = ranked.excluded(rows, rows, same_group=False)
     assert (itself == np.eye(24, dtype=bool)).all()
-    assert evaluation.excluded(rows, rows, same_group=True).sum(axis=1).tolist() == [3] * 24
+    assert ranked.excluded(rows, rows, same_group=True).sum(axis=1).tolist() == [3] * 24
 
 
 def test_conditions_behind_a_table_choose_its_rows(table: str) -> None:
@@ -175,25 +173,25 @@ def test_a_table_that_cannot_be_used_says_why(table: str, spec: str, column: str
 def test_a_gallery_with_nothing_to_find_is_an_error(table: str) -> None:
     rows = tables.read(table, "label", "fold")
     lefts, rights = ([row for row in rows if row.label == label] for label in ("left", "right"))
-    sides = (evaluation.Embedded(side, np.eye(12, dtype=np.float32)) for side in (lefts, rights))
+    sides = (ranked.Embedded(side, np.eye(12, dtype=np.float32)) for side in (lefts, rights))
     with pytest.raises(tables.TableError, match="no query has"):
-        evaluation.evaluate(*sides, same_group=False)
+        ranked.evaluate(*sides, same_group=False)
 
 
 def test_a_query_is_moved_towards_its_hits_but_never_to_a_forbidden_one() -> None:
     query, gallery = np.float32([[1, 0]]), np.float32([[0.6, 0.8], [0.8, 0.6], [-1, 0]])
     forbidden = np.array([[False, True, False]])
-    moved = evaluation.expanded(query, gallery, forbidden, 2)
+    moved = ranked.expanded(query, gallery, forbidden, 2)
     # 0.6 cubed times the first; the second is forbidden, the third lies opposite and weighs nothing
     expected = np.array([1, 0]) + 0.6**3 * np.array([0.6, 0.8])
     assert np.allclose(moved, expected / np.linalg.norm(expected))
-    assert (evaluation.expanded(query, gallery, forbidden, 0) == query).all()
+    assert (ranked.expanded(query, gallery, forbidden, 0) == query).all()
 
 
 def test_the_protocol_names_what_was_resampled(table: str) -> None:
     rows = tables.read(table, "label", "fold")
-    assert evaluation_report.resampling_groups(rows, 13)[1] == "2 groups of queries"
-    assert "blocks of 3" in evaluation_report.resampling_groups(rows[:12], 3)[1]
+    assert report.resampling_groups(rows, 13)[1] == "2 groups of queries"
+    assert "blocks of 3" in report.resampling_groups(rows[:12], 3)[1]
 
 
 def test_a_picture_of_one_grey_is_named(tmp_path: Path) -> None:

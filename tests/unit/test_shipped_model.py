@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import model_card
 from cbmir import embedding
 from cbmir.pixels import SIZE
+from model_folder import card as model_card
 
 MODELS = Path(embedding.__file__).parent / "models"
 LARGEST = 30_000_000

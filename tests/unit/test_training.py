@@ -13,18 +13,18 @@ pytest.importorskip("pytorch_metric_learning")
 from torchvision.models import googlenet  # noqa: E402
 
 import export  # noqa: E402
-import initial_weights  # noqa: E402
 import train  # noqa: E402
-from augmentation import Strength, augment  # noqa: E402
 from cbmir.network import GREY_MEAN, GREY_SPREAD  # noqa: E402
-from initial_weights import start_from  # noqa: E402
-from optimisation import learning_rate  # noqa: E402
-from recipe import RecipeError, parse  # noqa: E402
-from sampling import batches  # noqa: E402
-from tables import Row  # noqa: E402
-from training import build  # noqa: E402
+from sources.tables import Row  # noqa: E402
+from training import initial_weights  # noqa: E402
+from training.augmentation import Strength, augment  # noqa: E402
+from training.initial_weights import start_from  # noqa: E402
+from training.optimisation import learning_rate  # noqa: E402
+from training.recipe import RecipeError, parse  # noqa: E402
+from training.sampling import batches  # noqa: E402
+from training.trainer import build  # noqa: E402
 
-RECIPES = sorted((Path(__file__).parents[2] / "scripts" / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[2] / "scripts" / "training" / "recipes").glob("*.toml"))
 
 TINY = """
 [schedule]

@@ -1,7 +1,7 @@
 """Make `import torchvision` work beside a CPU-only torch. Run it once after the group "train" was installed.
 
-    .venv/bin/python scripts/fix_torchvision.py            # look, and mend if needed
-    .venv/bin/python scripts/fix_torchvision.py --remove   # take it back
+    .venv/bin/python scripts/deploy/fix_torchvision.py            # look, and mend if needed
+    .venv/bin/python scripts/deploy/fix_torchvision.py --remove   # take it back
 
 The package index has no CPU build of torchvision. The CUDA build cannot load its compiled operators beside a CPU-only
 torch, and its import then stops with "operator torchvision::nms does not exist" because it registers a fake kernel for
@@ -17,7 +17,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-HOOK = '''"""Declares torchvision's operators where the compiled ones do not load. From scripts/fix_torchvision.py."""
+HOOK = '''"""Declares torchvision's operators where theirs do not load: by scripts/deploy/fix_torchvision.py."""
 
 import sys
 from importlib.machinery import PathFinder

@@ -13,13 +13,13 @@ from torch.nn import functional
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
-from augmentation import augment
-from baselines import Qayyum
 from cbmir.network import Architecture, Network, Outputs
-from initial_weights import start_from
-from optimisation import average, learning_rate, optimiser
-from sampling import batches
-from tables import pictures
+from sources.tables import pictures
+from training.augmentation import augment
+from training.baselines import Qayyum
+from training.initial_weights import start_from
+from training.optimisation import average, learning_rate, optimiser
+from training.sampling import batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from recipe import Recipe
-    from tables import Row
+    from sources.tables import Row
+    from training.recipe import Recipe
 
 METRIC_LOSSES = {
     # Wang et al., CVPR 2019; the paper's parameters

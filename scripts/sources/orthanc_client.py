@@ -1,6 +1,6 @@
 """Talk to an Orthanc over its REST API: send files, set and read diagnoses.
 
-from orthanc_client import Orthanc
+from sources.orthanc_client import Orthanc
 with Orthanc("http://localhost:8042", ("name", "password")) as orthanc:
     stored = orthanc.upload(Path("slice.dcm").read_bytes())
     orthanc.set_labels(stored.study_id, [Label("meningioma", "histology")])

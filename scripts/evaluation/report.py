@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import _library  # noqa: F401 - before cbmir
-import retrieval_metrics as metrics
 from cbmir.index import SliceIndex
-from evaluation import MEASURES
+from evaluation import metrics
+from evaluation.ranked import MEASURES
 
 if TYPE_CHECKING:
     import argparse
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from evaluation import Evaluation
-    from tables import Row
+    from evaluation.ranked import Evaluation
+    from sources.tables import Row
 
 FEWEST_GROUPS = 2
 """Fewer groups cannot be resampled; blocks of neighbouring rows then stand in."""

@@ -4,7 +4,7 @@
 # A failure inside $(...) ends the script too, not only that part of it.
 shopt -s inherit_errexit
 
-ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034 # for the scripts that source this
 VENV=$ROOT/.venv
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tables import Row
+    from sources.tables import Row
 
 
 def batches(rows: Sequence[Row], size: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:

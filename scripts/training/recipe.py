@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from augmentation import Strength
+from training.augmentation import Strength
 
 if TYPE_CHECKING:
     from pathlib import Path

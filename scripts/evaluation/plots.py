@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from tables import picture
+from sources.tables import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from evaluation import Evaluation
+    from evaluation.ranked import Evaluation
 
 WORST, SHOWN = 8, 5
 """Queries on the contact sheet, and hits beside each."""

@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-    from recipe import Recipe
+    from training.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:

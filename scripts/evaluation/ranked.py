@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-import retrieval_metrics as metrics
-from tables import TableError
+from evaluation import metrics
+from sources.tables import TableError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
-    from tables import Row
+    from sources.tables import Row
 
 CHUNK = 512
 """Queries ranked at once: bounds the memory, whatever the tables' length."""

@@ -1,6 +1,6 @@
 """Say where the configuration of an Orthanc service sets a key: one line for each file, with the value as JSON.
 
-service_config.py /etc/orthanc PythonScript
+PYTHONPATH=scripts python3 -m deploy.service_config /etc/orthanc PythonScript
 
 Orthanc reads every .json file of its folder, and does not start when two of them set the same key.
 """
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from write_config import without_comments
+from deploy.write_config import without_comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

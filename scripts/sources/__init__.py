@@ -1,0 +1,1 @@
+"""Where labelled pictures come from: tables of files, and a running Orthanc."""

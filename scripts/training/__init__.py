@@ -1,0 +1,1 @@
+"""A training: its recipe, its network's start, its batches and their random changes, its epochs."""
