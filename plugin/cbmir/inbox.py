@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cbmir.bursts import Bursts
 from cbmir.failpoints import reach
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ class Inbox:
         self._events: queue.SimpleQueue[tuple[Kind, str] | None] = queue.SimpleQueue()
         self.overflowed = threading.Event()
         self.closed = threading.Event()
+        self.bursts = Bursts()
 
     def put(self, kind: Kind, orthanc_id: str) -> None:
         """Note an event. Never waits, never raises, does no I/O: Orthanc holds a lock meanwhile."""
         reach("event")
+        if kind == "stored":
+            self.bursts.arrived()
         if self._events.qsize() < QUEUE_LIMIT:
             self._events.put((kind, orthanc_id))
         else:

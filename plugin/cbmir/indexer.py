@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,8 @@ BATCHES_AT_A_TIME = 4
 RECONCILE_SECONDS = 24 * 3600.0
 HOUSEKEEPING_SECONDS = 5.0
 IDLE_SECONDS = 1.0
+HOLD_UP_SECONDS = 0.25
+"""Between two looks at the queue while a burst holds up the indexing."""
 
 
 class Indexer:
@@ -85,7 +88,7 @@ class Indexer:
                 if self._inbox.overflowed.is_set() or now - reconciled > RECONCILE_SECONDS:
                     self._reconcile()
                     reconciled = now
-                busy = self._index_next()
+                busy = self._held_up() or self._index_next()
                 if not busy:
                     self._check()
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
@@ -171,6 +174,10 @@ class Indexer:
             raise
         self._progress.reconciled = True
 
+    def _held_up(self) -> bool:
+        """Return whether images arrive in a burst, after waiting a little if so."""
+        return self._inbox.bursts.hold_up() and not self._inbox.closed.wait(HOLD_UP_SECONDS)
+
     def _index_next(self) -> bool:
         """Index the newest pending instances. Return whether there were any."""
         start = time.monotonic()
@@ -183,10 +190,13 @@ class Indexer:
             if not postponed:
                 self._progress.waiting_since = None
             return False
-        for outcome in self._stoppable(self._pipeline.outcomes(batch)):
+        done = 0
+        begun = itertools.takewhile(lambda _: not self._inbox.bursts.hold_up(), batch)
+        for outcome in self._stoppable(self._pipeline.outcomes(begun)):
             if outcome is not None:
                 self._conclude(outcome)
-        rate = len(batch) / max(1e-6, time.monotonic() - start)
+                done += 1
+        rate = done / max(1e-6, time.monotonic() - start)
         self._progress.per_second = 0.8 * self._progress.per_second + 0.2 * rate if self._progress.per_second else rate
         return True
 

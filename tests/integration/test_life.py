@@ -145,6 +145,7 @@ def test_stopping_amid_three_hundred_waiting_slices_is_quick_and_loses_none(
     orthanc = make_orthanc().start()
     for number in range(300):
         orthanc.upload(mr_file(f"P{number % 30}", number=number))
+    wait_for(lambda: orthanc.status()["indexed"] > 0, "the burst is over and the indexing goes on")
     waiting = orthanc.status()["queued"]
     stop_in_time(orthanc)
     assert waiting > 0

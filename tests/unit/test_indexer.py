@@ -12,8 +12,10 @@ import pytest
 from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
+from cbmir import bursts as bursts_module
 from cbmir import inbox as inbox_module
 from cbmir import indexer as indexer_module
+from cbmir.bursts import BURST
 from cbmir.errors import Unavailable
 from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS
 from cbmir.records import Label
@@ -110,7 +112,8 @@ def test_what_is_stored_is_indexed(workplace: Workplace) -> None:
     workplace.agree()
 
 
-def test_the_newest_arrivals_are_indexed_first(workplace: Workplace) -> None:
+def test_the_newest_arrivals_are_indexed_first(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workplace.inbox.bursts, "hold_up", lambda: False)
     old = workplace.store(*(mr_slice(number=number) for number in range(40)))
     workplace.turn()
     (new,) = workplace.store(mr_slice("new", 99))
@@ -561,3 +564,38 @@ def test_vectors_have_the_length_that_the_index_wants(workplace: Workplace) -> N
     found = workplace.catalogue.slice_vector(name, 1, workplace.embedder.model_id)
     assert found is not None
     assert found[1].shape == (DIM,)
+
+
+# ---- bursts ----
+
+
+def test_a_burst_holds_up_the_indexing_but_not_what_is_deleted(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bursts_module, "BURST_SECONDS", 1e9)
+    monkeypatch.setattr(indexer_module, "HOLD_UP_SECONDS", 0.01)
+    early = workplace.store(mr_slice("early"))[0]
+    workplace.work()
+    with Working(workplace, monkeypatch) as working:
+        names = workplace.store(*(mr_slice(number=number) for number in range(BURST)))
+        workplace.inbox.put("deleted", early)
+        workplace.orthanc.delete(early)
+        working.until(lambda: workplace.state_of(names[-1]) == "pending" and workplace.state_of(early) is None)
+        assert len(workplace.index) == 0
+        monkeypatch.setattr(bursts_module, "PATIENCE_SECONDS", 0.0)
+        working.until(lambda: workplace.catalogue.counts()["indexed"] == BURST)
+    workplace.agree()
+
+
+def test_a_burst_that_begins_amid_a_batch_leaves_the_rest_of_it_for_later(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = workplace.store(*(mr_slice(number=number) for number in range(3 * 4)))
+    looks = iter([False] * 5 + [True])
+    with monkeypatch.context() as burst:
+        burst.setattr(workplace.inbox.bursts, "hold_up", lambda: next(looks))
+        assert workplace.turn()
+    states = [workplace.state_of(name) for name in names]
+    assert (states.count("indexed"), states.count("pending")) == (5, 7)
+    workplace.work()
+    assert workplace.catalogue.counts()["indexed"] == 12
