@@ -9,7 +9,6 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 import pytest
 from agreement import assert_agreement
@@ -466,7 +465,7 @@ def test_an_archive_from_before_is_indexed_the_newest_first_and_what_went_meanwh
 
     orthanc.configuration["Cbmir"]["Enabled"] = False
     orthanc.launch()
-    wait_for(lambda: answers(orthanc), "Orthanc without the plugin answers")
+    wait_for(orthanc.answers, "Orthanc without the plugin answers")
     assert orthanc.http.get("/cbmir/status").status_code == 404
     for orthanc_id in gone:
         orthanc.delete(f"/instances/{orthanc_id}")
@@ -482,13 +481,6 @@ def test_an_archive_from_before_is_indexed_the_newest_first_and_what_went_meanwh
     if orthanc.http.get("/system").json()["Version"].startswith("1.10."):
         # Orthanc 1.12.7 does not list instances in the order of their arrival
         assert order == came[::-1]
-
-
-def answers(orthanc: OrthancProcess) -> bool:
-    try:
-        return bool(orthanc.http.get("/system").is_success)
-    except httpx.HTTPError:
-        return False
 
 
 def order_of_indexing(orthanc: OrthancProcess) -> list[str]:

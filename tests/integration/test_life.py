@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from agreement import assert_agreement
 from catalogue_file import CatalogueFile
@@ -117,17 +116,10 @@ def test_a_second_orthanc_does_not_share_the_data_directory(
 def test_switched_off_it_leaves_orthanc_as_it_is(make_orthanc: Callable[..., OrthancProcess]) -> None:
     orthanc = make_orthanc({"Enabled": False})
     orthanc.launch()
-    wait_for(lambda: answers(orthanc), "Orthanc answers")
+    wait_for(orthanc.answers, "Orthanc answers")
     orthanc.upload(mr_file("A"))
     assert orthanc.http.get("/cbmir/status").status_code == 404
     assert not orthanc.data.exists()
-
-
-def answers(orthanc: OrthancProcess) -> bool:
-    try:
-        return bool(orthanc.http.get("/system").is_success)
-    except httpx.HTTPError:
-        return False
 
 
 # ---- it ends ----
@@ -162,7 +154,7 @@ def test_stopping_amid_three_hundred_waiting_slices_is_quick_and_loses_none(
 def test_stopping_while_the_model_loads_is_quick(make_orthanc: Callable[..., OrthancProcess]) -> None:
     orthanc = make_orthanc()
     orthanc.launch()
-    wait_for(lambda: answers(orthanc), "Orthanc answers")
+    wait_for(orthanc.answers, "Orthanc answers")
     stop_in_time(orthanc)
 
 

@@ -109,6 +109,13 @@ class OrthancProcess:
         except (httpx.HTTPError, ValueError):
             return False
 
+    def answers(self) -> bool:
+        """Return whether Orthanc itself answers, whatever the plugin does."""
+        try:
+            return bool(self.http.get("/system").is_success)
+        except httpx.HTTPError:
+            return False
+
     def is_alive(self) -> bool:
         """Return whether the process is there."""
         return self.process is not None and self.process.poll() is None

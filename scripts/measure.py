@@ -1,0 +1,56 @@
+"""Measure a real Orthanc with the plugin, and keep the figures with what the machine was doing besides.
+
+    .venv/bin/python scripts/measure.py cstore      # images per second by C-STORE, with and without the plugin
+    .venv/bin/python scripts/measure.py soak --minutes 30
+                                                    # memory, threads and descriptors while images come, are asked
+                                                    # about and go; ends with 1 if any of them grows
+
+Each writes docs/performance/<name>.json (--out names another folder), soak also a plot. All traffic stays on this
+machine. Figures depend on what else runs: the file tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import _library  # noqa: F401 - before cbmir
+from measuring import cstore, soak
+from measuring.machine import REPOSITORY, circumstances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed command line, with the function that measures as `measure`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance", metavar="DIR")
+    what = parser.add_subparsers(dest="what", required=True)
+    by_cstore = what.add_parser("cstore")
+    by_cstore.add_argument("--images", type=int, default=2000, help="of 256 x 256 pixels, in each run (default: 2000)")
+    by_cstore.add_argument("--associations", type=int, default=8, help="at the same time (default: 8)")
+    by_cstore.add_argument("--runs", type=int, default=5, help="each with and without the plugin (default: 5)")
+    by_cstore.set_defaults(measure=cstore.measure)
+    soaking = what.add_parser("soak")
+    soaking.add_argument("--minutes", type=float, required=True)
+    soaking.set_defaults(measure=soak.measure)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, and write what was found."""
+    options = arguments(argv)
+    options.out.mkdir(parents=True, exist_ok=True)
+    found = {"circumstances": circumstances(), **options.measure(options)}
+    file = options.out / f"{options.what}.json"
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(file)
+    return 0 if found.get("good", True) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
