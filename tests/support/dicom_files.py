@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 CANARY = "ZZPHI^CANARY"
 AXIAL = [1, 0, 0, 0, 1, 0]
 
 
-def uid(*parts: object) -> str:
+def uid(*parts: object) -> UID:
     """Return the same UID for the same parts."""
-    return f"2.25.{_hash(parts)}"
+    return UID(f"2.25.{_hash(parts)}")
 
 
 def _hash(parts: tuple[object, ...]) -> int:
@@ -33,7 +33,8 @@ def picture(seed: int, *, kind: int = 0, size: int = 64) -> np.ndarray[Any, np.d
         for _ in range(4)
     )
     grey = grey + 0.1 * noise.standard_normal((size, size))
-    return ((grey - grey.min()) / np.ptp(grey) * 4095).astype(np.uint16)
+    scaled: np.ndarray[Any, np.dtype[np.uint16]] = ((grey - grey.min()) / np.ptp(grey) * 4095).astype(np.uint16)
+    return scaled
 
 
 def mr_slice(
