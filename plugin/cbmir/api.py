@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbmir import __version__, answers
-from cbmir.errors import BadRequest, NotFound, Unavailable
+from cbmir.access import require
+from cbmir.audit import INSTANCES_ACCESSED, QUERY
+from cbmir.errors import BadRequest, Forbidden, NotFound, Unavailable
 from cbmir.query import parse_comparison, parse_feedback, parse_query
 from cbmir.similar import heatmap, similar
 from cbmir.web import answer, failure, method_not_allowed
@@ -18,6 +20,8 @@ from cbmir.web import answer, failure, method_not_allowed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cbmir.access import Caller
+    from cbmir.records import Feedback
     from cbmir.services import Services, State
     from cbmir.web import Request, Response
 
@@ -72,15 +76,23 @@ class Api:
 
     def _similar(self, request: Request, identifier: str) -> Response:
         services = self._services()
-        query = parse_query(identifier, request.query, services.settings.min_similarity)
-        with self._slot():
-            return answer(similar(services, query))
+
+        def work() -> dict[str, Any]:
+            query = parse_query(identifier, request.query, services.settings.min_similarity)
+            with self._slot():
+                return similar(services, query, services.gatekeeper.caller(request))
+
+        return answer(services.audit.recorded(QUERY, request, work))
 
     def _heatmap(self, request: Request, identifier: str) -> Response:
         services = self._services()
-        comparison = parse_comparison(identifier, request.query)
-        with self._slot():
-            return answer(heatmap(services, comparison))
+
+        def work() -> dict[str, Any]:
+            comparison = parse_comparison(identifier, request.query)
+            with self._slot():
+                return heatmap(services, comparison, services.gatekeeper.caller(request))
+
+        return answer(services.audit.recorded(INSTANCES_ACCESSED, request, work))
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:
@@ -94,7 +106,7 @@ class Api:
 
     # ---- GET /cbmir/status, /cbmir/openapi.json ----
 
-    def _status(self, _request: Request, _rest: str) -> Response:
+    def _status(self, request: Request, _rest: str) -> Response:
         services = self._state.services
         status: dict[str, Any] = {
             "version": __version__,
@@ -104,30 +116,17 @@ class Api:
         }
         if services is None:
             return answer(status, 503 if self._state.name == "disabled" else 200)
-        progress, counts = services.progress, services.catalogue.counts()
+        progress = services.progress
         if progress.trouble:
             status |= {"state": "degraded", "reason": progress.trouble}
         stalled = progress.stalled()
-        rate = progress.per_second
         status |= {
             "worker": "stalled" if stalled else "running",
             "model": {"id": services.embedder.model_id, "name": services.embedder.name},
-            "queued": counts["pending"],
-            "indexed": counts["indexed"],
-            "skipped": counts["skipped"],
-            "failed": counts["failed"],
-            "slices": len(services.index),
-            "modalities": services.catalogue.modalities(),
             "reconciled": progress.reconciled,
-            "indexLagSeconds": round(progress.lag_seconds(), 1),
-            "instancesPerSecond": round(rate, 1),
-            "etaSeconds": round(counts["pending"] / rate) if rate else (0 if not counts["pending"] else None),
-            "indexHealth": answers.index_health(progress.health),
-            "notIndexed": [
-                {"state": state, "reason": reason, "instances": number}
-                for state, reason, number in services.catalogue.reasons(REASONS_SHOWN)
-            ],
         }
+        if services.gatekeeper.caller(request).sees_statistics():
+            status |= _figures(services)
         return answer(status, 503 if stalled else 200)
 
     def _openapi(self, _request: Request, _rest: str) -> Response:
@@ -139,8 +138,9 @@ class Api:
         embedder = self._services().embedder
         return answer({"id": embedder.model_id, **embedder.card})
 
-    def _quality(self, _request: Request, _rest: str) -> Response:
+    def _quality(self, request: Request, _rest: str) -> Response:
         services = self._services()
+        _require_statistics(services, request)
         measured = services.catalogue.quality(services.embedder.model_id)
         return answer({"model": services.embedder.model_id, "quality": [answers.quality(one) for one in measured]})
 
@@ -151,6 +151,7 @@ class Api:
         if not isinstance(states, list) or not states or not all(state in REINDEXED for state in states):
             raise BadRequest(f"states must be some of {', '.join(REINDEXED)}")
         services = self._services()
+        _require_statistics(services, request)
         number = services.catalogue.reopen(states)
         services.inbox.reconcile()
         return answer({"queued": number}, 202)
@@ -159,16 +160,56 @@ class Api:
 
     def _feedback(self, request: Request, _rest: str) -> Response:
         services = self._services()
+        caller = services.gatekeeper.caller(request)
         if request.method == "GET":
-            return answer({"feedback": [answers.feedback(said) for said in services.catalogue.feedback()]})
+            return answer({"feedback": [answers.feedback(said) for said in _visible_feedback(services, caller)]})
         feedback = parse_feedback(
             _posted(request, '{"query": "<instance>", "hit": "<instance>", "verdict": "similar"}'),
             services.embedder.model_id,
             datetime.now(UTC),
         )
+        absent = "query and hit must be the Orthanc ids of indexed instances"
+        if not caller.sees_all:
+            require(caller, [services.reader.study(one) for one in (feedback.query, feedback.hit)], absent)
         if not services.catalogue.add_feedback(feedback):
-            raise NotFound("query and hit must be the Orthanc ids of indexed instances")
+            raise NotFound(absent)
         return answer(answers.feedback(feedback), 201)
+
+
+def _figures(services: Services) -> dict[str, Any]:
+    """Return what the status tells of the whole archive."""
+    progress, counts = services.progress, services.catalogue.counts()
+    rate = progress.per_second
+    return {
+        "queued": counts["pending"],
+        "indexed": counts["indexed"],
+        "skipped": counts["skipped"],
+        "failed": counts["failed"],
+        "slices": len(services.index),
+        "modalities": services.catalogue.modalities(),
+        "indexLagSeconds": round(progress.lag_seconds(), 1),
+        "instancesPerSecond": round(rate, 1),
+        "etaSeconds": round(counts["pending"] / rate) if rate else (0 if not counts["pending"] else None),
+        "indexHealth": answers.index_health(progress.health),
+        "notIndexed": [
+            {"state": state, "reason": reason, "instances": number}
+            for state, reason, number in services.catalogue.reasons(REASONS_SHOWN)
+        ],
+    }
+
+
+def _require_statistics(services: Services, request: Request) -> None:
+    """Raise Forbidden unless the caller may see figures of the whole archive."""
+    if not services.gatekeeper.caller(request).sees_statistics():
+        raise Forbidden("this is for those who may see Orthanc's own statistics")
+
+
+def _visible_feedback(services: Services, caller: Caller) -> list[Feedback]:
+    """Return what readers said of slices that the caller may see."""
+    said = services.catalogue.feedback()
+    study_of = services.catalogue.studies({name for one in said for name in (one.query, one.hit)})
+    visible = caller.studies(set(study_of.values()))
+    return [one for one in said if {study_of.get(one.query), study_of.get(one.hit)} <= visible]
 
 
 def _posted(request: Request, example: str) -> dict[str, Any]:

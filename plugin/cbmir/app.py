@@ -9,7 +9,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbmir.access import ANYONE
 from cbmir.api import Api
+from cbmir.audit import open_audit
 from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
 
+    from cbmir.access import Gatekeeper
     from cbmir.archive import Archive
     from cbmir.settings import Settings
 
@@ -38,10 +41,13 @@ STOP_SECONDS = 10.0
 class App:
     """Owns the worker's thread and the state that the API answers from."""
 
-    def __init__(self, archive: Archive, settings: Settings, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, archive: Archive, settings: Settings, log: Callable[[str], None], gatekeeper: Gatekeeper = ANYONE
+    ) -> None:
         """Prepare; nothing is loaded until `start`."""
         self._archive = archive
         self._settings = settings
+        self._gatekeeper = gatekeeper
         self._log = log
         self._state = State()
         self._thread: threading.Thread | None = None
@@ -89,6 +95,7 @@ class App:
         index = SliceIndex(directory, dim=embedder.dim, model=embedder.model_id)
         reader = Reader(archive, settings)
         progress = Progress()
+        audit = open_audit(settings, directory, self._log)
         indexer = Indexer(
             archive,
             catalogue,
@@ -103,7 +110,17 @@ class App:
         indexer.restore()
         search = Search(catalogue, index, embedder.model_id, embedder.classifier)
         self._state.services = Services(
-            archive, catalogue, embedder, index, reader, search, settings, self.inbox, progress
+            archive,
+            catalogue,
+            embedder,
+            index,
+            reader,
+            search,
+            settings,
+            self.inbox,
+            progress,
+            self._gatekeeper,
+            audit,
         )
         self._state.name = "running"
         self._log(f"running with model {embedder.model_id} and {len(index)} slices")
@@ -113,6 +130,7 @@ class App:
             self._state.services = None
             self._state.name = "stopped"
             catalogue.close()
+            audit.close()
 
 
 class _exclusive:  # noqa: N801 - used like a function

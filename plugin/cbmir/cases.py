@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cbmir.records import CataloguedSlice, Series
+
+    Visible = Callable[[Iterable[str]], set[str]]
 
 Group = Literal["patient", "study", "none"]
 SamePatient = Literal["exclude", "only", "include"]
@@ -27,6 +29,11 @@ class Hit:
     slice: CataloguedSlice
     similarity: float
 
+    @property
+    def study(self) -> str:
+        """The Orthanc id of the study that it belongs to."""
+        return self.slice.series.study_orthanc_id
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -43,7 +50,7 @@ class Case:
 def eligible(hit: Hit, query: Series, same_patient: SamePatient) -> bool:
     """Return whether a hit may be shown. The query's own study never is: it is what the reader looks at."""
     found = hit.slice.series
-    if found.study_orthanc_id == query.study_orthanc_id:
+    if hit.study == query.study_orthanc_id:
         return False
     own = found.patient == query.patient
     return {"exclude": not own, "only": own, "include": True}[same_patient]
@@ -55,6 +62,36 @@ def rank(hits: Iterable[Hit], group: Group) -> list[Case]:
     for hit in sorted(hits, key=_order):
         cases.setdefault(_key(hit.slice, group), []).append(hit)
     return [Case(tuple(members[:SLICES_SHOWN])) for members in cases.values()]
+
+
+def rank_visible(hits: Iterable[Hit], group: Group, k: int, visible: Visible) -> list[Case]:
+    """Return the first k cases of the hits whose studies are visible; no other study leaves a trace in them.
+
+    Parameters
+    ----------
+    hits, group
+        As of `rank`.
+    k
+        Most cases.
+    visible
+        Studies → those of them that may be shown. Asked about what would be shown, rarely about more.
+
+    """
+    verdicts: dict[str, bool] = {}
+    ahead = k
+    while True:
+        hits = [hit for hit in hits if verdicts.get(hit.study, True)]
+        cases = rank(hits, group)
+        if _studies(cases[:k]) <= verdicts.keys():
+            return cases[:k]
+        unknown = _studies(cases[:ahead]) - verdicts.keys()
+        shown = visible(unknown)
+        verdicts.update({study: study in shown for study in unknown})
+        ahead *= 2
+
+
+def _studies(cases: Iterable[Case]) -> set[str]:
+    return {hit.study for case in cases for hit in case.hits}
 
 
 def _order(hit: Hit) -> tuple[float, str, int]:

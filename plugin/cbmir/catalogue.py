@@ -222,6 +222,19 @@ class Catalogue(Database):
         )
         return Entry(*row) if row else None
 
+    def studies(self, orthanc_ids: Collection[str]) -> dict[str, str]:
+        """Return the Orthanc ids of the studies that instances belong to; those never indexed are missing."""
+        found: dict[str, str] = {}
+        for some in portions(list(orthanc_ids)):
+            found.update(
+                self._connection().execute(
+                    "SELECT instance.orthanc_id, study_orthanc_id FROM instance"
+                    f" JOIN series ON series.id = instance.series WHERE instance.orthanc_id IN ({marks(some)})",
+                    some,
+                )
+            )
+        return found
+
     def slice_vector(
         self, orthanc_id: str, frame: int, model: str
     ) -> tuple[CataloguedSlice, NDArray[np.float32]] | None:

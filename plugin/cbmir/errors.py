@@ -37,5 +37,13 @@ class NotFound(CbmirError):
     """No such instance, frame or route."""
 
 
+class Hidden(NotFound):
+    """What is named is there, but not for this caller, who must not be told apart from one who asks for nothing."""
+
+
+class Forbidden(CbmirError):
+    """The caller may not do this."""
+
+
 class Unavailable(CbmirError):
     """The answer can be had later: the plugin is starting, disabled or busy."""

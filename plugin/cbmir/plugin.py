@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbmir import viewer
+from cbmir.loopback import gatekeeper
 from cbmir.settings import Settings, parse
 from cbmir.status_page import with_status_page
 from cbmir.web import Request, Response, decoded, disabled, failure
@@ -20,6 +21,7 @@ from cbmir.web import Request, Response, decoded, disabled, failure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cbmir.access import Gatekeeper
     from cbmir.app import App
 
     Handler = Callable[[Request], Response]
@@ -46,8 +48,8 @@ def register(sdk: Any, *, on_stored: OnStored | None = None, on_change: OnChange
         settings = parse(configuration.get("Cbmir", {}))
         if settings.enabled:
             data = _data_directory(sdk, configuration, settings)
-            settings = replace(settings, data_directory=str(data))
-            app = _app(sdk, settings)
+            settings = replace(settings, data_directory=str(data), credential_headers=_telling(configuration, settings))
+            app = _app(sdk, settings, gatekeeper(configuration, settings))
             handler = _on_own_threads(app.api)
     except Exception as error:  # noqa: BLE001 - an exception while it loads would stop Orthanc
         handler = _disabled(sdk, error)
@@ -68,12 +70,17 @@ def _data_directory(sdk: Any, configuration: dict[str, Any], settings: Settings)
     return (base if base.is_dir() else base.parent) / (settings.data_directory or Path(beside) / "cbmir")
 
 
-def _app(sdk: Any, settings: Settings) -> App:
+def _telling(configuration: dict[str, Any], settings: Settings) -> tuple[str, ...]:
+    """Return the names of the headers that tell who a caller is: those of the settings and the authorization plugin."""
+    return (*settings.credential_headers, *configuration.get("Authorization", {}).get("TokenHttpHeaders", []))
+
+
+def _app(sdk: Any, settings: Settings, gatekeeper: Gatekeeper) -> App:
     """Return the app, not yet started. Raises where the packages it needs are not installed."""
     from cbmir.app import App  # noqa: PLC0415 - brings numpy, which may be missing
     from cbmir.archive import Archive  # noqa: PLC0415
 
-    return App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"))
+    return App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"), gatekeeper)
 
 
 def _disabled(sdk: Any, error: Exception) -> Handler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cbmir.errors import UnsupportedSlice
+from cbmir.errors import NotFound, UnsupportedSlice
 from cbmir.instance import Instance, Limits, read
 from cbmir.records import Series
 
@@ -27,6 +27,20 @@ class Reader:
         self._max_bytes = settings.max_instance_megabytes * MEGABYTE
         # an archive's id is a hash of the DICOM identifiers, so what it belongs to never changes
         self._parents = lru_cache(SERIES_REMEMBERED)(archive.parents)
+
+    def study(self, orthanc_id: str) -> str | None:
+        """Return the Orthanc id of the study that an instance belongs to; None where the archive has none of this id.
+
+        Raises
+        ------
+        Unavailable
+            The archive does not answer.
+
+        """
+        try:
+            return self._parents(self._archive.instance(orthanc_id)[0])[0]
+        except NotFound:
+            return None
 
     def open(self, orthanc_id: str) -> tuple[Instance, Series]:
         """Return the instance and the series it belongs to.

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank
+from cbmir.access import ANYONE
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from cbmir.access import Caller
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Classifier
     from cbmir.index import SliceIndex
@@ -30,6 +32,10 @@ FIRST_FETCH = 8
 GROWTH = 4
 EXACT_LIMIT = 20_000
 """Filtered sets up to this size are compared one by one: exact, and faster than a graph that skips most it visits."""
+
+FARTHEST = 20_000
+"""Neighbours among which those are sought that a caller may see: one who may see little of a large archive must not
+have Orthanc asked about all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +61,23 @@ class Search:
         self._model = model
         self._classifier = classifier
 
-    def cases(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> list[Case]:
-        """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`."""
+    def cases(
+        self, vector: NDArray[np.float32], query: Series, criteria: Criteria, caller: Caller = ANYONE
+    ) -> list[Case]:
+        """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`.
+
+        Of studies that the caller may not see, nothing is in them. Raises Unavailable as `Caller.studies`.
+        """
         neighbours = self._neighbours(vector, query, criteria)
         wanted = criteria.k * FIRST_FETCH
         while True:
             labels, similarities = neighbours(wanted)
             near = similarities >= criteria.min_similarity
-            cases = self._ranked(labels[near], similarities[near], query, criteria)
+            cases = self._ranked(labels[near], similarities[near], query, criteria, caller)
             # enough cases, or no farther neighbour that could give another
             if len(cases) == criteria.k or len(labels) < wanted or not near.all():
+                return cases
+            if wanted >= FARTHEST and not caller.sees_all:
                 return cases
             wanted *= GROWTH
 
@@ -126,7 +139,12 @@ class Search:
         return np.concatenate([some for some, _ in portions]), np.concatenate([portion for _, portion in portions])
 
     def _ranked(
-        self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, criteria: Criteria
+        self,
+        labels: NDArray[np.int64],
+        similarities: NDArray[np.float32],
+        query: Series,
+        criteria: Criteria,
+        caller: Caller,
     ) -> list[Case]:
         found = self._catalogue.slices(labels.tolist())
         hits = [
@@ -134,5 +152,5 @@ class Search:
             for label, similarity in zip(labels.tolist(), similarities, strict=True)
             if label in found
         ]
-        shown = [hit for hit in hits if eligible(hit, query, criteria.same_patient)]
-        return rank(shown, criteria.group)[: criteria.k]
+        wanted = [hit for hit in hits if eligible(hit, query, criteria.same_patient)]
+        return rank_visible(wanted, criteria.group, criteria.k, caller.studies)

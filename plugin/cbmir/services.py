@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cbmir.access import Gatekeeper
     from cbmir.archive import Archive
+    from cbmir.audit import Audit
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
     from cbmir.inbox import Inbox, Progress
@@ -29,6 +31,8 @@ class Services:
     settings: Settings
     inbox: Inbox
     progress: Progress
+    gatekeeper: Gatekeeper
+    audit: Audit
 
 
 @dataclass(slots=True)

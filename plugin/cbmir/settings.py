@@ -28,6 +28,9 @@ class Settings:
     max_frames: int = 2000
     min_similarity: float = 0.0
     anonymize: bool = False
+    access_control: str = "auto"
+    credential_headers: tuple[str, ...] = ("Authorization",)
+    audit: str = "file"
     max_parallel_queries: int = 8
     snapshot_minutes: int = 10
     viewer_directory: str = str(HERE.parents[1] / "ohif-extension" / "viewer")
@@ -43,7 +46,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_parallel_queries": (1, 64),
     "snapshot_minutes": (1, 1440),
 }
-_CHOICES = {"runtime": ("onnx", "torch")}
+_CHOICES = {
+    "runtime": ("onnx", "torch"),
+    "access_control": ("auto", "on", "off"),
+    "audit": ("file", "syslog", "off"),
+}
 
 
 def parse(section: object) -> Settings:

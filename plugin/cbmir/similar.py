@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir import regions, viewer
+from cbmir.access import require
 from cbmir.answers import DISCLAIMER, Answers, prediction
 from cbmir.errors import BadRequest, NotFound
 from cbmir.pixels import place, prepare
@@ -18,12 +19,15 @@ from cbmir.records import CataloguedSlice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cbmir.access import Caller
     from cbmir.classifier import Prediction
     from cbmir.pixels import Placement
     from cbmir.query import Comparison, Query, Target
     from cbmir.services import Services
 
 HEAT_DECIMALS = 6
+NO_INSTANCE = "there is no such instance"
+NO_UID = "there is no instance with this SOPInstanceUID"
 TOWARDS, AWAY = 0.75, 0.25
 """Weights of what a reader called similar and different, beside the query's 1: the customary ones."""
 
@@ -43,8 +47,9 @@ class _Opened:
         return whole
 
 
-def similar(services: Services, query: Query) -> dict[str, Any]:
+def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
     """Return the answer of GET /cbmir/similar/<instance>."""
+    _require(services, caller, query.target, *query.more, *query.less)
     found, vector, indexed = _vector(services, query.target)
     vector = refined(
         vector,
@@ -63,7 +68,7 @@ def similar(services: Services, query: Query) -> dict[str, Any]:
         anonymize=settings.anonymize,
         viewer=viewer.is_installed(Path(settings.viewer_directory)),
     )
-    shown = answers.cases(services.search.cases(vector, found.series, criteria))
+    shown = answers.cases(services.search.cases(vector, found.series, criteria, caller))
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},
@@ -71,13 +76,14 @@ def similar(services: Services, query: Query) -> dict[str, Any]:
         "prediction": prediction(predicted) if predicted else None,
         "group": query.criteria.group,
         "samePatient": query.criteria.same_patient,
-        "message": None if shown else _nothing(query, settings.min_similarity),
+        "message": None if shown else _nothing(query, settings.min_similarity, caller),
         "cases": shown,
     }
 
 
-def heatmap(services: Services, comparison: Comparison) -> dict[str, Any]:
+def heatmap(services: Services, comparison: Comparison, caller: Caller) -> dict[str, Any]:
     """Return the answer of GET /cbmir/heatmap/<instance>: where in both slices their similarity comes from."""
+    _require(services, caller, comparison.target, comparison.against)
     query, against = (_open(services, target) for target in (comparison.target, comparison.against))
     vector, other = query.vector, against.vector
     return {
@@ -101,6 +107,7 @@ def _heat(opened: _Opened, vector: NDArray[np.float32]) -> dict[str, Any]:
     places = regions.heat(opened.cells, vector)
     return {
         "orthancId": opened.slice.orthanc_id,
+        "StudyInstanceUID": opened.slice.series.study_instance_uid,
         "frame": opened.slice.frame,
         "columns": opened.where.columns,
         "rows": opened.where.rows,
@@ -155,7 +162,7 @@ def _read(services: Services, orthanc_id: str, frame: int) -> tuple[CataloguedSl
     except NotFound:
         if services.archive.is_above_instance(orthanc_id):
             raise BadRequest("this is the id of a series, study or patient; name one of its instances") from None
-        raise NotFound("there is no such instance") from None
+        raise NotFound(NO_INSTANCE) from None
     image = instance.frame(frame)
     found = CataloguedSlice(0, orthanc_id, frame, instance.number_of_frames, instance.sop_instance_uid, series)
     return found, image
@@ -167,15 +174,33 @@ def _orthanc_id(services: Services, identifier: str) -> str:
     entry = services.catalogue.entry(identifier)
     found = entry.orthanc_id if entry else services.archive.lookup(identifier)
     if found is None:
-        raise NotFound("there is no instance with this SOPInstanceUID")
+        raise NotFound(NO_UID)
     return found
 
 
-def _nothing(query: Query, min_similarity: float) -> str:
+def _require(services: Services, caller: Caller, *targets: Target) -> None:
+    """Raise NotFound, as for an instance that is not there, unless the caller may see the studies of all of them."""
+    if caller.sees_all:
+        return
+    for is_id, absent in ((True, NO_INSTANCE), (False, NO_UID)):
+        named = {target.identifier for target in targets if is_orthanc_id(target.identifier) == is_id}
+        require(caller, [_study(services, identifier) for identifier in named], absent)
+
+
+def _study(services: Services, identifier: str) -> str | None:
+    try:
+        return services.reader.study(_orthanc_id(services, identifier))
+    except NotFound:
+        return None
+
+
+def _nothing(query: Query, min_similarity: float, caller: Caller) -> str:
     if query.criteria.same_patient == "only":
         return "No other study of this patient has a similar slice."
     if query.criteria.conditions:
         return "No similar case fulfils these filters."
     if min_similarity > 0:
         return f"No similar case: no other patient's slice reaches the similarity of {min_similarity:g}."
+    if not caller.sees_all:
+        return "No similar case among the studies that you may see."
     return "No similar case: no other patient's slices are indexed yet."

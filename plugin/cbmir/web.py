@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from cbmir.errors import BadRequest, CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
+from cbmir.errors import (
+    BadRequest,
+    CbmirError,
+    Forbidden,
+    Hidden,
+    NotFound,
+    Unavailable,
+    UnreadableSlice,
+    UnsupportedSlice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +26,8 @@ RETRY_AFTER_SECONDS = 2
 _STATUS: dict[type[CbmirError], tuple[int, str]] = {
     BadRequest: (400, "bad_request"),
     NotFound: (404, "not_found"),
+    Hidden: (404, "not_found"),
+    Forbidden: (403, "forbidden"),
     UnsupportedSlice: (404, "not_indexed"),
     UnreadableSlice: (404, "not_indexed"),
     Unavailable: (503, "unavailable"),

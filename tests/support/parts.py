@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from orthanc_double import OrthancDouble, orthanc_id
 
+from cbmir.access import ANYONE
 from cbmir.api import Api
 from cbmir.archive import Archive
+from cbmir.audit import Audit
 from cbmir.catalogue import Catalogue
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cbmir.access import Gatekeeper
     from cbmir.embedding import Session
 
 SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
@@ -101,6 +104,7 @@ class Workplace:
         *,
         embedder: Embedder | None = None,
         orthanc: OrthancDouble | None = None,
+        gatekeeper: Gatekeeper = ANYONE,
         **settings: Any,
     ) -> None:
         """Put the parts together, running as after a start."""
@@ -136,6 +140,8 @@ class Workplace:
             self.settings,
             self.inbox,
             self.progress,
+            gatekeeper,
+            Audit(None, (), self.log.append),
         )
         self.state = State("running", None, self.services)
         self.api = Api(self.state, self.settings.max_parallel_queries, self.log.append)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from parts import series
 
-from cbmir.cases import SLICES_SHOWN, Group, Hit, SamePatient, eligible, rank
+from cbmir.cases import SLICES_SHOWN, Group, Hit, SamePatient, eligible, rank, rank_visible
 from cbmir.records import CataloguedSlice, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def hit(similarity: float, belongs_to: Series | None = None, *, name: str = "a", frame: int = 1, label: int = 0) -> Hit:
@@ -66,3 +70,34 @@ def test_equal_similarities_keep_their_order_however_they_arrive() -> None:
 
 def test_no_hits_are_no_cases() -> None:
     assert rank([], "patient") == []
+
+
+def test_what_is_hidden_leaves_no_trace_in_a_case_of_the_same_patient() -> None:
+    shown, hidden = series("P1", 1), series("P1", 2)
+    hits = [hit(0.9, hidden, name="a"), hit(0.8, shown, name="b"), hit(0.7, series("P2", 3), name="c")]
+    visible = {shown.study_orthanc_id, series("P2", 3).study_orthanc_id}
+    cases = rank_visible(hits, "patient", 5, lambda studies: visible & set(studies))
+    assert [[one.slice.orthanc_id for one in case.hits] for case in cases] == [["b"], ["c"]]
+
+
+@pytest.mark.parametrize("group", ["patient", "study", "none"])
+@pytest.mark.parametrize("seed", range(10))
+def test_cases_are_those_of_an_archive_without_what_is_hidden(group: Group, seed: int) -> None:
+    chance = random.Random(seed)
+    everything = [series(f"P{study // 2}", study) for study in range(40)]
+    hits = [hit(chance.random(), chance.choice(everything), name=str(number), label=number) for number in range(300)]
+    visible = {one.study_orthanc_id for one in everything if chance.random() < 0.3}
+    expected = rank([one for one in hits if one.study in visible], group)[:10]
+    assert rank_visible(hits, group, 10, lambda studies: visible & set(studies)) == expected
+
+
+def test_only_studies_that_would_be_shown_are_asked_about() -> None:
+    asked: list[str] = []
+    hits = [hit(1 - number / 1000, series(f"P{number}", number), label=number) for number in range(500)]
+
+    def visible(studies: Iterable[str]) -> set[str]:
+        asked.extend(studies)
+        return set(studies)
+
+    rank_visible(hits, "patient", 5, visible)
+    assert sorted(asked) == sorted(one.study for one in hits[:5])

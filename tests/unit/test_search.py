@@ -8,13 +8,14 @@ import pytest
 from parts import DIM, MODEL, embedded, series, tiny_classifier, units
 
 from cbmir import search as search_module
+from cbmir.access import ANYONE
 from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
 from cbmir.matching import parse
 from cbmir.search import FIRST_FETCH, Criteria, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 
 QUERY = units(np.eye(1, DIM))[0]
 READER = series("reader", 1000)
+
+
+class Reader:
+    """A caller who may see some studies."""
+
+    sees_all = False
+
+    def __init__(self, *visible: Series) -> None:
+        self.visible = {one.study_orthanc_id for one in visible}
+        self.asked: set[str] = set()
+
+    def studies(self, orthanc_ids: Iterable[str]) -> set[str]:
+        self.asked |= set(orthanc_ids)
+        return self.visible & set(orthanc_ids)
+
+    def sees_statistics(self) -> bool:
+        return False
 
 
 class Shelf:
@@ -50,7 +68,8 @@ class Shelf:
     def cases(self, *, query: Series = READER, vector: NDArray[np.float32] = QUERY, **criteria: Any) -> list[Case]:
         filters = criteria.pop("filters", {})
         conditions = tuple(found for keyword, text in filters.items() if (found := parse(keyword, text)))
-        return self.search.cases(vector, query, Criteria(conditions=conditions, **criteria))
+        caller = criteria.pop("caller", ANYONE)
+        return self.search.cases(vector, query, Criteria(conditions=conditions, **criteria), caller)
 
 
 @pytest.fixture
@@ -231,3 +250,32 @@ def test_equal_cases_come_in_the_same_order_whatever_order_they_were_indexed_in(
         assert [case.best.slice.orthanc_id for case in shelf.cases(k=10, filters={"Modality": "MR"})] == orders[-1]
         shelf.catalogue.close()
     assert all(order == sorted(order) == orders[0] for order in orders)
+
+
+# ---- callers who may not see everything ----
+
+
+@pytest.mark.parametrize("filters", [{}, {"Modality": "MR"}])
+def test_a_full_list_is_found_behind_any_number_of_hidden_neighbours(shelf: Shelf, filters: dict[str, str]) -> None:
+    for number in range(300):
+        shelf.put(series(f"H{number}", number), 0.9 - number / 10_000)
+    shown = [series(f"S{number}", 400 + number) for number in range(5)]
+    for number, one in enumerate(shown):
+        shelf.put(one, 0.5 - number / 100)
+    cases = shelf.cases(k=5, filters=filters, caller=Reader(*shown))
+    assert [case.best.slice.series for case in cases] == shown
+
+
+def test_who_may_see_nothing_finds_nothing(shelf: Shelf) -> None:
+    for number in range(50):
+        shelf.put(series(f"H{number}", number), 0.9)
+    assert shelf.cases(k=5, caller=Reader()) == []
+
+
+def test_orthanc_is_not_asked_about_a_whole_archive(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "FARTHEST", 100)
+    for number in range(400):
+        shelf.put(series(f"H{number}", number), 0.9 - number / 10_000)
+    reader = Reader()
+    assert shelf.cases(k=1, caller=reader) == []
+    assert 100 <= len(reader.asked) < 400
