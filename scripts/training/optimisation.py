@@ -33,7 +33,8 @@ def optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
     others = [weight for weight in network.parameters() if weight.ndim < 2]
     return torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
+        fused=True,  # one pass over the weights instead of a dozen
     )
 
 
@@ -41,8 +42,9 @@ def optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
 def average(averaged: nn.Module, network: nn.Module, keep: float, step: int) -> None:
     """Move the averaged weights towards the present ones; in the first steps faster, or they would remember chance."""
     keep = min(keep, (1 + step) / (10 + step))
-    for old, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - keep)
-        else:
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    weights = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in weights], [new for _, new in weights], 1 - keep)
+    for old, new in pairs:
+        if not old.is_floating_point():
             old.copy_(new)
