@@ -18,7 +18,7 @@ Any table of pictures, with the columns file and label, and one that names the p
 
     .venv/bin/python scripts/demo.py --table pictures/index.csv --group patient --out pictures-dicom
 
-Each --out folder gets a labels.csv (StudyInstanceUID,label,provenance).
+Each --out folder gets a labels.csv, as scripts/labels.py takes it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ from tqdm import tqdm
 from demo_cohort import cohort, figshare, table
 from demo_cohort.download import cache_file, download
 from demo_cohort.errors import DemoError
-from demo_cohort.folder import LABELS, Folder, Made, read_labels
+from demo_cohort.folder import LABELS, Folder, Made
 from demo_cohort.mr import mr_objects
 from demo_cohort.sending import files_under, send_files, send_labels, summary
+from sources import label_table
+from sources.csv_table import TableError
 from sources.orthanc_client import Orthanc, OrthancError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{len(files)} files in {options.out}, diagnoses in {labels}")
         if options.send:
             _send(options, files, labels)
-    except (DemoError, OrthancError) as error:
+    except (DemoError, TableError, OrthancError) as error:
         print(f"demo.py: {error}", file=sys.stderr)
         return 1
     return 0
@@ -147,7 +149,7 @@ def _send(options: argparse.Namespace, files: list[Path], labels: Path) -> None:
         orthanc.wait(10)
         print(summary(send_files(orthanc, files)))
         if labels.exists():
-            print(f"{send_labels(orthanc, read_labels(labels)):7d}  studies labelled")
+            print(f"{send_labels(orthanc, label_table.read(labels)):7d}  studies labelled")
 
 
 if __name__ == "__main__":

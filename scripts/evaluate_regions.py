@@ -24,9 +24,12 @@ from cbmir import regions
 from cbmir.embedding import Embedder, load
 from cbmir.errors import CbmirError
 from cbmir.pixels import place, prepare
-from evaluate import MODELS, vectors
+from evaluate import MODELS
+from evaluation.embedded import vectors
 from evaluation.ranked import MEASURES, Embedded, evaluate
-from sources.tables import TABLE_HELP, Row, TableError, read, slice_of
+from sources.csv_table import TableError
+from sources.slice_files import slice_of
+from sources.tables import TABLE_HELP, Row, add_columns, columns_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +43,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--gallery", required=True, metavar="TABLE", help=f"find in {TABLE_HELP}")
     add("--queries", required=True, metavar="TABLE", help="look for these; likewise")
-    add("--label", default="label", help="column of the class (default: label)")
-    add("--group", default="group", help="column of the case or fold (default: group)")
+    add_columns(parser)
     add("--exclude-same-group", action="store_true", help="never find a picture of the query's own group")
     add(
         "--model", type=Path, default=MODELS / "figshare-gem", metavar="DIR", help="model folder (default: the shipped)"
@@ -79,8 +81,8 @@ class Boxed:
 def run(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Return the figures that the command line asks for."""
     embedder = load(options.model, threads=options.threads)
-    gallery_rows = read(options.gallery, options.label, options.group, ())
-    query_rows = [row for row in read(options.queries, options.label, options.group, ()) if row.box]
+    gallery_rows = read(options.gallery, columns_of(options))
+    query_rows = [row for row in read(options.queries, columns_of(options)) if row.box]
     if not query_rows:
         raise TableError("no query has a box: the table needs the columns bbox_cx, bbox_cy, bbox_w, bbox_h")
     gallery = Embedded(gallery_rows, vectors(gallery_rows, embedder.size, embedder.embed, "gallery"))

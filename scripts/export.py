@@ -29,7 +29,8 @@ import _library  # noqa: F401 - before cbmir
 from cbmir.network import Architecture, Cells, Network, architecture_as_json, from_onnx
 from cbmir.pixels import SIZE
 from model_folder import card as model_card
-from sources.tables import TABLE_HELP, TableError, pictures, read
+from sources.csv_table import TableError
+from sources.tables import TABLE_HELP, add_columns, columns_of, pictures, read
 from training.trainer import embed
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--temperature", type=float, default=1.0, help="what logits are divided by (default: 1)")
     add("--far-below", type=float, default=-1.0, help="cosine below which a slice is none of the classes (default: -1)")
     add("--calibrate", metavar="TABLE", help=f"fit the temperature on {TABLE_HELP}")
-    add("--label", default="label", help="column of the class in --calibrate (default: label)")
-    add("--group", default="group", help="column of the case in --calibrate (default: group)")
+    add_columns(parser)
     return parser.parse_args(argv)
 
 
@@ -173,7 +173,7 @@ def temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> floa
 def calibrated(network: Network, options: argparse.Namespace) -> tuple[float, float]:
     """Return the temperature that fits the table --calibrate, and the cosine below which little of it lies."""
     labels = network.architecture.labels
-    rows = read(options.calibrate, options.label, options.group, labels)
+    rows = read(options.calibrate, columns_of(options), labels)
     _, logits = embed(network, pictures(rows, SIZE), torch.device("cpu"))
     cosines = logits.max(axis=1) / network.classifier.log_scale.exp().item()
     targets = np.array([labels.index(row.label) for row in rows])

@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sources import connection
 from sources.orthanc_client import Orthanc, OrthancError
 
 if TYPE_CHECKING:
@@ -70,16 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         description=head, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default="http://localhost:8042", help="the Orthanc to ask (default %(default)s)")
-    parser.add_argument("--user", type=_login, metavar="NAME:PASSWORD", help="how to log in there")
+    parser.add_argument("--user", type=connection.login, metavar="NAME:PASSWORD", help="how to log in there")
     parser.add_argument("--out", type=Path, metavar="CSV", help="write the table here")
     return parser
-
-
-def _login(text: str) -> tuple[str, str]:
-    name, colon, password = text.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError("NAME:PASSWORD is needed")
-    return name, password
 
 
 if __name__ == "__main__":

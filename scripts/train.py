@@ -3,6 +3,12 @@
     .venv/bin/python scripts/train.py --recipe ours --data DIR/index.csv:patient_fold=1,2,3 \
         --hold-out DIR/index.csv:patient_fold=4 --label label --group patient_fold --out runs/fold4
     .venv/bin/python scripts/train.py ... --out runs/fold4 --resume     # goes on where it stopped, exactly
+    .venv/bin/python scripts/train.py --orthanc http://localhost:8042 --labels labels.csv --hold-out-share 0.2 \
+        --out runs/ours
+
+The third line trains on the studies and series of a running Orthanc that a table labels, as scripts/labels.py takes it;
+without --labels, on the labels that Orthanc itself holds. What was fetched is listed in the run's orthanc.csv, which
+scripts/evaluate.py and scripts/export.py read: patients held out are orthanc.csv:held_out=yes.
 
 RECIPE is the name of a file in scripts/training/recipes or a path. The run's folder then holds checkpoint.pt (every
 epoch), history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
@@ -22,7 +28,10 @@ import numpy as np
 import torch
 
 from evaluation.metrics import average_precision, precision_at, rank
-from sources.tables import TABLE_HELP, Row, TableError, pictures, read
+from sources.csv_table import TableError
+from sources.orthanc_client import OrthancError
+from sources.tables import Row, pictures
+from training import data
 from training.learning_curves import draw
 from training.recipe import RecipeError, load
 from training.trainer import Trainer, embed
@@ -38,11 +47,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--recipe", default="ours", help="name of a file in scripts/training/recipes, or a path (default: ours)")
-    add("--data", action="append", required=True, metavar="TABLE", help=f"train on {TABLE_HELP}; may be repeated")
-    add("--hold-out", action="append", default=[], metavar="TABLE", help="measure on this; never trained on")
-    add("--label", default="label", help="column of the class (default: label)")
-    add("--group", default="group", help="column of the case or fold (default: group)")
-    add("--labels", default="", help="classes to keep, separated by commas (default: all)")
+    data.add_options(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
     add("--init", metavar="WEIGHTS", help="start the trunk from 'imagenet' or from another run's checkpoint.pt")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -53,13 +58,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--precision", choices=("bf16", "fp32"), default="bf16", help="of activations; weights are always fp32")
     add("--every", type=int, default=4, metavar="N", help="measure on the hold-out every N epochs and at the end")
     add("--cache", type=Path, default=Path(".cache/pictures"), help="folder of prepared pictures")
-    return parser.parse_args(argv)
-
-
-def tables(specs: Sequence[str], options: argparse.Namespace) -> list[Row]:
-    """Return the rows of all tables."""
-    labels = [label for label in options.labels.split(",") if label]
-    return [row for spec in specs for row in read(spec, options.label, options.group, labels)]
+    options = parser.parse_args(argv)
+    data.check(parser, options)
+    return options
 
 
 def measure(trainer: Trainer, held_out: Sequence[Row]) -> dict[str, float]:
@@ -101,7 +102,8 @@ def train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     path = Path(options.recipe)
     recipe = load(path if path.suffix else RECIPES / f"{path}.toml")
-    rows, held_out = tables(options.data, options), tables(options.hold_out, options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows, held_out = data.load(options)
     trainer = Trainer(
         recipe,
         rows,
@@ -111,7 +113,6 @@ def train(options: argparse.Namespace) -> None:
         cache=options.cache,
         init=options.init,
     )
-    options.out.mkdir(parents=True, exist_ok=True)
     history = resumed(trainer, options.out / "checkpoint.pt") if options.resume else []
     print(f"{len(rows)} pictures, {len(held_out)} held out, classes: {', '.join(trainer.labels)}", flush=True)
     end = min(recipe.schedule.epochs, options.stop_after or recipe.schedule.epochs)
@@ -129,7 +130,7 @@ def main() -> None:
     """Run, or say in one sentence why not."""
     try:
         train(arguments(None))
-    except (TableError, RecipeError, ValueError, FileNotFoundError) as error:
+    except (TableError, OrthancError, RecipeError, ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
 
 

@@ -53,9 +53,12 @@ pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is decoded at all: a small file can claim pictures larger than the machine's memory."""
+    """What is decoded at all: a small file can claim pictures larger than the machine's memory.
 
-    modalities: tuple[str, ...] = ("MR",)
+    `modalities` of None are all that there are.
+    """
+
+    modalities: tuple[str, ...] | None = ("MR",)
     max_pixels_per_frame: int = 4096 * 4096
     max_frames: int = 2000
 
@@ -96,7 +99,7 @@ class Instance:
         """
         if not 1 <= number <= self.number_of_frames:
             raise NotFound(f"the instance has frames 1 to {self.number_of_frames}")
-        with _unreadable("pixel data"):
+        with unreadable("pixel data"):
             return _slice(self.dataset, number - 1, self.number_of_frames)
 
 
@@ -111,9 +114,8 @@ def read(dicom: bytes, limits: Limits) -> Instance:
         No sound DICOM file.
 
     """
-    with _unreadable("header"):
-        dataset = dcmread(io.BytesIO(dicom), force=True)
-        _give_transfer_syntax(dataset)
+    with unreadable("header"):
+        dataset = parsed(dicom)
         study, series, sop = (_uid(dataset, f"{level}InstanceUID") for level in ("Study", "Series", "SOP"))
         _require_picture(dataset, limits)
         frames = _number_of_frames(dataset)
@@ -126,7 +128,7 @@ def read(dicom: bytes, limits: Limits) -> Instance:
 
 
 @contextlib.contextmanager
-def _unreadable(part: str) -> Iterator[None]:
+def unreadable(part: str) -> Iterator[None]:
     """Turn whatever a damaged file makes pydicom raise into UnreadableSlice, without the values it quotes."""
     try:
         yield
@@ -138,12 +140,14 @@ def _unreadable(part: str) -> Iterator[None]:
         raise UnreadableSlice(f"the {part} cannot be read ({type(error).__name__})") from None
 
 
-def _give_transfer_syntax(dataset: Dataset) -> None:
-    """Assume the default transfer syntax (PS3.5 10.1) where the file names none."""
+def parsed(dicom: bytes) -> Dataset:
+    """Return the data set of a DICOM file, of the default transfer syntax (PS3.5 10.1) where it names none."""
+    dataset = dcmread(io.BytesIO(dicom), force=True)
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = FileMetaDataset()
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    return dataset
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:
@@ -156,7 +160,7 @@ def _uid(dataset: Dataset, keyword: str) -> str:
 def _require_picture(dataset: Dataset, limits: Limits) -> None:
     """Raise unless the header promises pixels of an indexed modality, of a size that is decoded."""
     modality = str(dataset.get("Modality", ""))
-    if modality not in limits.modalities:
+    if limits.modalities is not None and modality not in limits.modalities:
         shown = modality if _CODE.fullmatch(modality) else "unknown"
         raise UnsupportedSlice(f"modality {shown} is not indexed (setting Modalities)")
     if not any(keyword in dataset for keyword in _PIXELS):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from demo_cohort.errors import DemoError
 from demo_cohort.files import encoded
+from sources.label_table import Labelled, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 LABELS = "labels.csv"
-"""One line per diagnosis of a study: StudyInstanceUID,label,provenance."""
+"""One line per diagnosis of a study; see sources.label_table."""
 
 
 class Made(NamedTuple):
@@ -24,14 +24,6 @@ class Made(NamedTuple):
 
     name: str
     one: Dataset
-    label: str
-    provenance: str
-
-
-class StudyLabel(NamedTuple):
-    """A line of labels.csv."""
-
-    study_instance_uid: str
     label: str
     provenance: str
 
@@ -45,33 +37,14 @@ class Folder:
 
     def write(self, objects: Iterable[Made]) -> None:
         """Write all objects, then the labels of their studies in the order in which they came."""
-        labels: dict[StudyLabel, None] = {}
+        labels: dict[Labelled, None] = {}
         for made in objects:
             path = self.root / made.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encoded(made.one))
             self.files.append(path)
-            labels[StudyLabel(made.one.StudyInstanceUID, made.label, made.provenance)] = None
+            labels[Labelled("studies", made.one.StudyInstanceUID, made.label, made.provenance)] = None
         if not self.files:
             raise DemoError("there is not one picture to write")
         with (self.root / LABELS).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("StudyInstanceUID", "label", "provenance"))
-            writer.writerows(labels)
-
-
-def read_labels(path: Path) -> list[StudyLabel]:
-    """Return the lines of a labels.csv.
-
-    Raises
-    ------
-    DemoError
-        The file lacks a column.
-
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.DictReader(file)
-        missing = {"StudyInstanceUID", "label", "provenance"} - set(lines.fieldnames or ())
-        if missing:
-            raise DemoError(f"{path} lacks the column {', '.join(sorted(missing))}")
-        return [StudyLabel(one["StudyInstanceUID"], one["label"], one["provenance"]) for one in lines]
+            write(labels, file)

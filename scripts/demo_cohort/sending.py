@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sources.orthanc_client import Label, Orthanc, RefusedError
+from sources.labelling import Import, by_resource, put
+from sources.orthanc_client import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from demo_cohort.folder import StudyLabel
+    from sources.label_table import Labelled
+    from sources.orthanc_client import Orthanc
 
 NOT_DICOM = "not DICOM"
 
@@ -61,18 +63,13 @@ def _fate(orthanc: Orthanc, path: Path) -> str:
         return f"refused: {error}"
 
 
-def send_labels(orthanc: Orthanc, lines: Iterable[StudyLabel]) -> int:
+def send_labels(orthanc: Orthanc, lines: Iterable[Labelled]) -> int:
     """Set the diagnoses of all listed studies that Orthanc holds, and return how many studies that were."""
-    by_study: dict[str, list[Label]] = defaultdict(list)
-    for line in lines:
-        by_study[line.study_instance_uid].append(Label(line.label, line.provenance))
-    done = 0
-    for study_instance_uid, labels in tqdm(by_study.items(), desc="label", unit="study"):
-        study_id = orthanc.find_study(study_instance_uid)
-        if study_id is not None:
-            orthanc.set_labels(study_id, labels)
-            done += 1
-    return done
+    outcome = Import()
+    studies = by_resource(lines).values()
+    for some in tqdm(studies, desc="label", unit="study"):
+        put(orthanc, some, outcome, replace=False, dry=False)
+    return len(studies) - len(outcome.problems)
 
 
 def summary(fates: Counter[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from demo_cohort.errors import DemoError
 from demo_cohort.files import capture, uid
 from demo_cohort.folder import Made
+from sources.csv_table import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,28 +35,15 @@ def rows(table: Path, group: str | None, limit: int | None) -> list[Row]:
 
     Raises
     ------
-    DemoError
+    TableError
         The table cannot be read or lacks a column.
 
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.DictReader(file)
-            columns = list(lines.fieldnames or ())
-            missing = [name for name in ("file", "label", group) if name and name not in columns]
-            if missing:
-                raise DemoError(f"{table} has no column {missing[0]}; it has {', '.join(columns)}")
-            found = [
-                Row(
-                    table.parent / line["file"],
-                    line["file"],
-                    line["label"],
-                    _id(line[group] if group else line["file"]),
-                )
-                for line in lines
-            ]
-    except OSError as error:
-        raise DemoError(f"{table} cannot be read: {error.strerror}") from error
+    _, lines = records(table, ["file", "label", *([group] if group else [])])
+    found = [
+        Row(table.parent / values["file"], values["file"], values["label"], _id(values[group or "file"]))
+        for _, values in lines
+    ]
     count = min(limit or len(found), len(found))
     # tables are often sorted by diagnosis: its first lines would be of one kind only
     return [found[i * len(found) // count] for i in range(count)]
@@ -84,7 +71,7 @@ def objects(lines: list[Row], source: str, group: str | None) -> Iterator[Made]:
         }
         one = capture((*names, row.file), picture(row.path), about)
         name = f"{row.patient}/{_id(row.label)}/{numbers[study]:05d}.dcm"
-        yield Made(name, one, row.label, source)
+        yield Made(name, one, row.label, source[:64])
 
 
 def picture(path: Path) -> NDArray[np.generic]:

@@ -28,18 +28,24 @@ class Ranking:
     relevant
         (q, g) bool: is the hit at this rank of the query's class? False for what is excluded.
     allowed
-        (q,) int64: so many of the first ranks are hits; what follows is excluded (the query's own case).
+        (q,) int64: so many of the first ranks are hits; what follows is excluded (the query's own case) or withheld.
+    possible
+        (q,) int64: so many pictures of the query's class could have been found; what is withheld counts.
+    candidates
+        (q,) int64: so many pictures of any class could have been found, likewise.
 
     """
 
     order: NDArray[np.int64]
     relevant: NDArray[np.bool_]
     allowed: NDArray[np.int64]
+    possible: NDArray[np.int64]
+    candidates: NDArray[np.int64]
 
     @property
     def judged(self) -> NDArray[np.bool_]:
         """(q,) bool: queries that have anything relevant to find; the others have no average precision."""
-        return np.asarray(self.relevant.any(axis=1))
+        return np.asarray(self.possible > 0)
 
 
 def rank(
@@ -47,6 +53,7 @@ def rank(
     query_labels: NDArray[np.str_],
     gallery_labels: NDArray[np.str_],
     excluded: NDArray[np.bool_] | None = None,
+    withheld: NDArray[np.bool_] | None = None,
 ) -> Ranking:
     """Return the gallery ranked by falling similarity, ties in gallery order.
 
@@ -58,14 +65,19 @@ def rank(
         (q,) and (g,) classes.
     excluded
         (q, g) bool: pairs that must not be compared, such as a query and its own case.
+    withheld
+        (q, g) bool: pairs that a system keeps from the user, such as those of another class than it predicts. What it
+        withholds wrongly counts as never found.
 
     """
-    kept = similarity if excluded is None else np.where(excluded, -np.inf, similarity)
-    order = np.argsort(-kept, axis=1, kind="stable")
-    allowed = np.full(len(kept), kept.shape[1]) if excluded is None else (~excluded).sum(axis=1)
-    relevant = gallery_labels[order] == query_labels[:, np.newaxis]
-    relevant &= np.arange(kept.shape[1]) < allowed[:, np.newaxis]
-    return Ranking(order, relevant, allowed)
+    nothing = np.zeros(similarity.shape, bool)
+    excluded = nothing if excluded is None else excluded
+    hidden = excluded if withheld is None else excluded | withheld
+    order = np.argsort(np.where(hidden, np.inf, -similarity), axis=1, kind="stable")
+    allowed = (~hidden).sum(axis=1)
+    same = gallery_labels == query_labels[:, np.newaxis]
+    relevant = np.take_along_axis(same & ~hidden, order, axis=1)
+    return Ranking(order, relevant, allowed, (same & ~excluded).sum(axis=1), (~excluded).sum(axis=1))
 
 
 def average_precision(ranking: Ranking, k: int | None = None) -> NDArray[np.float64]:
@@ -75,9 +87,7 @@ def average_precision(ranking: Ranking, k: int | None = None) -> NDArray[np.floa
     """
     found = ranking.relevant if k is None else ranking.relevant[:, :k]
     precision = np.cumsum(found, axis=1) / np.arange(1, found.shape[1] + 1)
-    possible = ranking.relevant.sum(axis=1)
-    if k is not None:
-        possible = np.minimum(possible, k)
+    possible = ranking.possible if k is None else np.minimum(ranking.possible, k)
     with np.errstate(invalid="ignore"):
         result: NDArray[np.float64] = (precision * found).sum(axis=1) / possible
     return result
@@ -88,7 +98,8 @@ def precision_at(ranking: Ranking, k: int) -> NDArray[np.float64]:
     shown = np.minimum(ranking.allowed, k)
     with np.errstate(invalid="ignore"):
         result: NDArray[np.float64] = ranking.relevant[:, :k].sum(axis=1) / shown
-    return result
+    # who is shown nothing sees no right case either
+    return np.where(shown > 0, result, 0.0)
 
 
 def chance(ranking: Ranking) -> NDArray[np.float64]:
@@ -97,7 +108,7 @@ def chance(ranking: Ranking) -> NDArray[np.float64]:
     Its mean is the sum of the squared class shares when queries and gallery are mixed alike.
     """
     with np.errstate(invalid="ignore"):
-        result: NDArray[np.float64] = ranking.relevant.sum(axis=1) / ranking.allowed
+        result: NDArray[np.float64] = ranking.possible / ranking.candidates
     return result
 
 
@@ -108,11 +119,12 @@ def precision_recall(ranking: Ranking, points: int = 101) -> tuple[NDArray[np.fl
     """
     levels = np.linspace(0, 1, points)
     curves = []
-    for found in ranking.relevant[ranking.judged]:
+    for found, possible in zip(ranking.relevant[ranking.judged], ranking.possible[ranking.judged], strict=True):
         hits = np.flatnonzero(found)
-        precision = np.arange(1, len(hits) + 1) / (hits + 1)
+        precision = np.zeros(possible)
+        precision[: len(hits)] = np.arange(1, len(hits) + 1) / (hits + 1)
         best = np.maximum.accumulate(precision[::-1])[::-1]
-        curves.append(best[np.clip(np.ceil(levels * len(hits)).astype(int) - 1, 0, None)])
+        curves.append(best[np.clip(np.ceil(levels * possible).astype(int) - 1, 0, None)])
     return levels, np.mean(curves, axis=0)
 
 
@@ -153,8 +165,3 @@ def interval(values: NDArray[np.float64], groups: NDArray[np.str_], seed: int = 
 def blocks(n: int, length: int) -> NDArray[np.str_]:
     """Return (n,) names of runs of neighbouring rows: they stand for cases where a table keeps a case together."""
     return (np.arange(n) // length).astype(str)
-
-
-def neighbours_found(approximate: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
-    """Return the recall of an index: the share of the exact (q, k) nearest neighbours that it found too."""
-    return float(np.mean([len(np.intersect1d(a, e)) / len(e) for a, e in zip(approximate, exact, strict=True)]))

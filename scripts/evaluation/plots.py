@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from sources.tables import picture
+from sources.slice_files import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,8 @@ def draw_all(found: Evaluation, figures: dict[str, Any], folder: Path) -> None:
         "map.png": lambda: embedding_map(found),
         "worst.png": lambda: worst(found),
     }
+    if figures["confounds"]:
+        plots["confounds.png"] = lambda: confounds(figures)
     for name, plot in tqdm(plots.items(), desc="plots", leave=False, disable=None):
         plot().savefig(folder / name, dpi=100)
 
@@ -63,8 +65,8 @@ def classes(figures: dict[str, Any]) -> Figure:
     figure = blank(6, 1.5 + 0.45 * len(rows))
     axes = figure.subplots()
     for offset, name in ((-0.2, "mAP"), (0.2, "P@10")):
-        axes.barh(places + offset, [row[name] for row in rows.values()], height=0.38, label=name)
-    axes.plot([row["chance_mAP"] for row in rows.values()], places, "k|", markersize=16, label="chance")
+        axes.barh(places + offset, [row[name] or 0 for row in rows.values()], height=0.38, label=name)
+    axes.plot([row["chance_mAP"] or 0 for row in rows.values()], places, "k|", markersize=16, label="chance")
     axes.set_yticks(places, [f"{label} ({row['n_queries']})" for label, row in rows.items()])
     axes.set(xlim=(0, 1), xlabel="share")
     axes.invert_yaxis()
@@ -90,11 +92,30 @@ def confusion(figures: dict[str, Any]) -> Figure:
     return figure
 
 
+def confounds(figures: dict[str, Any]) -> Figure:
+    """Return how often hits share what the picture should not matter for, beside a random order."""
+    rows = figures["confounds"]
+    places = np.arange(len(rows))
+    figure = blank(6, 1.5 + 0.55 * len(rows))
+    axes = figure.subplots()
+    bars = (("share", "chance", "first 10 hits"), ("within_class", "chance_within_class", "of the query's class"))
+    for offset, (name, chance, title) in zip((-0.2, 0.2), bars, strict=True):
+        axes.barh(places + offset, [row[name] or 0 for row in rows.values()], height=0.38, label=title)
+        axes.plot([row[chance] or 0 for row in rows.values()], places + offset, "k|", markersize=12)
+    axes.plot([], [], "k|", label="a random order")
+    axes.set_yticks(places, list(rows))
+    axes.set(xlim=(0, 1), xlabel="share that has the query's value")
+    axes.invert_yaxis()
+    axes.legend()
+    return figure
+
+
 def embedding_map(found: Evaluation) -> Figure:
     """Return the queries on the two directions in which their embeddings differ most (principal components)."""
     centred = found.queries.vectors - found.queries.vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    plane = centred @ directions[:2].T
+    plane = np.zeros((len(centred), 2))
+    plane[:, : len(directions)] = centred @ directions[:2].T
     figure = blank(6, 5)
     axes = figure.subplots()
     for label in sorted(set(found.queries.labels)):
@@ -107,15 +128,18 @@ def embedding_map(found: Evaluation) -> Figure:
 
 def worst(found: Evaluation) -> Figure:
     """Return the queries with the lowest average precision, each with its first hits, right ones framed green."""
-    order = np.argsort(found.values["mAP"])[:WORST]
+    judged = int((~np.isnan(found.values["mAP"])).sum())
+    order = np.argsort(found.values["mAP"])[: min(WORST, judged)]
     figure = blank(2 * (SHOWN + 1), 2.2 * len(order))
     grid = figure.subplots(len(order), SHOWN + 1, squeeze=False)
     for axes, query in zip(grid, order, strict=True):
         row = found.queries.rows[query]
         show(axes[0], picture(row.file)[0], f"query: {row.label}\nAP {found.values['mAP'][query]:.2f}", "black")
-        for place, hit in zip(axes[1:], found.top[query], strict=False):
+        for place, hit in zip(axes[1:], found.top[query, : found.shown[query]], strict=False):
             other = found.gallery.rows[hit]
             show(place, picture(other.file)[0], other.label, "green" if other.label == row.label else "red")
+        for place in axes[1 + found.shown[query] :]:
+            place.axis("off")
     return figure
 
 

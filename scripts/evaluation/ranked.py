@@ -9,27 +9,28 @@ import numpy as np
 from tqdm import tqdm
 
 from evaluation import metrics
-from sources.tables import TableError
+from sources.csv_table import TableError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from sources.tables import Row
 
-CHUNK = 512
-"""Queries ranked at once: bounds the memory, whatever the tables' length."""
+PAIRS = 10_000_000
+"""Pairs of query and gallery picture ranked at once: bounds the memory, whatever the tables' length."""
 
 MEASURES = ("mAP", "P@1", "P@5", "P@10", "mAP@10")
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Rows of tables and their embeddings, (n, dim) float32 of unit length."""
+    """Rows of tables, their embeddings (n, dim) float32, and the class predicted of each, "" for none of them."""
 
     rows: Sequence[Row]
     vectors: NDArray[np.float32]
+    predicted: NDArray[np.str_] | None = None
 
     @property
     def labels(self) -> NDArray[np.str_]:
@@ -49,8 +50,12 @@ class Evaluation:
         (q,) class that the ten nearest vote for.
     top
         (q, 10) int64 gallery positions of the first hits.
+    shown
+        (q,) int64: so many of them are hits; fewer than ten where fewer may be found.
     precision
         (101,) float64 precision at the recall levels 0, 0.01, ... 1.
+    same_group
+        Whether the query's own group was left out of the gallery.
 
     """
 
@@ -59,7 +64,9 @@ class Evaluation:
     values: dict[str, NDArray[np.float64]]
     votes: NDArray[np.str_]
     top: NDArray[np.int64]
+    shown: NDArray[np.int64]
     precision: NDArray[np.float64]
+    same_group: bool
 
     @property
     def labels(self) -> list[str]:
@@ -82,30 +89,74 @@ def _equal(left: Sequence[Hashable], right: Sequence[Hashable]) -> NDArray[np.bo
     return np.asarray(first[:, np.newaxis] == second)
 
 
-def evaluate(queries: Embedded, gallery: Embedded, *, same_group: bool, expand: int = 0) -> Evaluation:
-    """Return how each query fares.
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a gallery is ranked.
 
-    `same_group` True leaves its own group out of the gallery; `expand` is the number of hits added to each query.
+    Attributes
+    ----------
+    expand
+        Number of hits that each query is moved towards.
+    euclidean
+        By Euclidean distance rather than by cosine similarity.
+    of_class
+        Only what is predicted to be of the query's predicted class is found.
+
     """
+
+    expand: int = 0
+    euclidean: bool = False
+    of_class: bool = False
+
+
+def evaluate(queries: Embedded, gallery: Embedded, *, same_group: bool, method: Method | None = None) -> Evaluation:
+    """Return how each query fares; `same_group` True leaves its own group out of the gallery."""
+    method = method or Method()
     values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in (*MEASURES, "chance_mAP")}
-    votes, top, curve, judged = [], [], np.zeros(101), 0
-    for start in tqdm(range(0, len(queries.rows), CHUNK), desc="ranking", leave=False, disable=None):
-        part = slice(start, start + CHUNK)
-        forbidden = excluded(queries.rows[part], gallery.rows, same_group=same_group)
-        moved = expanded(queries.vectors[part], gallery.vectors, forbidden, expand)
-        ranking = metrics.rank(moved @ gallery.vectors.T, queries.labels[part], gallery.labels, forbidden)
+    votes, top, shown, curve, judged = [], [], [], np.zeros(101), 0
+    for part in tqdm(list(portions(queries, gallery)), desc="ranking", leave=False, disable=None):
+        some = Embedded(queries.rows[part], queries.vectors[part], _part(queries.predicted, part))
+        ranking = ranked(some, gallery, same_group=same_group, method=method)
         for name, measure in measured(ranking).items():
             values[name].append(measure)
         votes.append(metrics.vote(ranking, gallery.labels))
         top.append(ranking.order[:, : metrics.NEAREST])
+        shown.append(np.minimum(ranking.allowed, metrics.NEAREST))
         if ranking.judged.any():
             curve += metrics.precision_recall(ranking)[1] * ranking.judged.sum()
             judged += int(ranking.judged.sum())
     if not judged:
         raise TableError("no query has a picture of its class that may be found: is the group column the right one?")
     joined = {name: np.concatenate(parts) for name, parts in values.items()}
-    answers = joined, np.concatenate(votes), np.concatenate(top), curve / judged
-    return Evaluation(queries, gallery, *answers)
+    answers = np.concatenate(votes), np.concatenate(top), np.concatenate(shown), curve / judged
+    return Evaluation(queries, gallery, joined, *answers, same_group)
+
+
+def portions(queries: Embedded, gallery: Embedded) -> Iterator[slice]:
+    """Yield the places of queries that are ranked together."""
+    step = max(1, PAIRS // len(gallery.rows))
+    yield from (slice(start, start + step) for start in range(0, len(queries.rows), step))
+
+
+def _part(values: NDArray[np.str_] | None, part: slice) -> NDArray[np.str_] | None:
+    return None if values is None else values[part]
+
+
+def ranked(queries: Embedded, gallery: Embedded, *, same_group: bool, method: Method) -> metrics.Ranking:
+    """Return the gallery ranked for each query."""
+    forbidden = excluded(queries.rows, gallery.rows, same_group=same_group)
+    moved = expanded(queries.vectors, gallery.vectors, forbidden, method.expand)
+    similarity = moved @ gallery.vectors.T
+    if method.euclidean:
+        # |q - g|^2 = |q|^2 - 2 q.g + |g|^2, of which the first changes no order
+        similarity = similarity - 0.5 * np.square(gallery.vectors).sum(axis=1)
+    withheld = None
+    if method.of_class:
+        if queries.predicted is None or gallery.predicted is None:
+            raise TableError("this system predicts no class")
+        # a query that is like none of the classes is not restricted
+        withheld = (queries.predicted[:, np.newaxis] != gallery.predicted) & (queries.predicted != "")[:, np.newaxis]
+    return metrics.rank(similarity, queries.labels, gallery.labels, forbidden, withheld)
 
 
 def expanded(

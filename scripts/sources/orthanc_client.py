@@ -1,32 +1,34 @@
-"""Talk to an Orthanc over its REST API: send files, set and read diagnoses.
+"""Talk to an Orthanc over its REST API: send and fetch files, set and read labels.
 
 from sources.orthanc_client import Orthanc
 with Orthanc("http://localhost:8042", ("name", "password")) as orthanc:
     stored = orthanc.upload(Path("slice.dcm").read_bytes())
-    orthanc.set_labels(stored.study_id, [Label("meningioma", "histology")])
 """
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import httpx
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.archive import LABELS_METADATA
+
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from types import TracebackType
-
-LABELS_METADATA = 3872
-"""User-defined metadata of a study that holds its diagnoses, named "CbmirLabels" in orthanc.json."""
 
 POLL_S = 0.2
 """Pause between two looks, in seconds."""
 
-REFUSED = (400, 404, 415)
+REFUSED = (400, 404, 409, 415)
 """What Orthanc answers to a file that it cannot read as DICOM; 404 is for one without the UIDs that it files by."""
+
+LEVELS = {"Study": "studies", "Series": "series"}
+"""What Orthanc calls a level, and where its REST API has it."""
 
 
 class OrthancError(Exception):
@@ -34,7 +36,11 @@ class OrthancError(Exception):
 
 
 class RefusedError(OrthancError):
-    """Orthanc does not accept this file; others may well be accepted."""
+    """Orthanc does not accept this one request; others may well be accepted."""
+
+
+class UnreachableError(OrthancError):
+    """Nobody answers under this address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,18 @@ class Stored:
     already_there: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A diagnosis, and from where it is known."""
+class Resource(NamedTuple):
+    """A study or series of Orthanc: "studies" or "series", and its id."""
 
-    label: str
-    provenance: str
+    level: str
+    orthanc_id: str
+
+
+class Said(NamedTuple):
+    """What the labels' metadata of a resource holds, None where there is none, and the revision that says so."""
+
+    text: str | None
+    revision: str
 
 
 class Orthanc:
@@ -62,18 +74,34 @@ class Orthanc:
     Parameters
     ----------
     url
-        Such as http://localhost:8042.
+        Such as http://localhost:8042; it may hold name and password.
     auth
-        Name and password, or None.
+        Name and password, or None for those of the URL.
     timeout
         Longest wait for one answer, in seconds.
+    verify
+        Who vouches for the server of an https address; False: nobody needs to.
 
     """
 
-    def __init__(self, url: str, auth: tuple[str, str] | None = None, timeout: float = 60) -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        auth: tuple[str, str] | None = None,
+        timeout: float = 60,
+        *,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        try:
+            whole = httpx.URL(url)
+            bare = whole.copy_with(username=None, password=None)
+        except httpx.InvalidURL as error:
+            raise UnreachableError(f"{url!r} is no address: {error}") from None
+        # messages and logs name the address, so no password may be in it
+        self.url = str(bare).rstrip("/")
+        auth = auth or ((whole.username, whole.password) if whole.username else None)
         # environment proxies are for the internet, a PACS is next door
-        self._http = httpx.Client(auth=auth, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(auth=auth, timeout=timeout, trust_env=False, verify=verify)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -155,27 +183,42 @@ class Orthanc:
             found["Status"] == "AlreadyStored",
         )
 
-    def find_study(self, study_instance_uid: str) -> str | None:
-        """Return Orthanc's id of a study, or None where it holds no such study."""
-        found = self._request("POST", "/tools/lookup", content=study_instance_uid.encode()).json()
-        return next((one["ID"] for one in found if one["Type"] == "Study"), None)
+    def find(self, uid: str) -> list[Resource]:
+        """Return the studies and series that bear a UID: none, one, or as many as patients were given it."""
+        found = self._request("POST", "/tools/lookup", content=uid.encode()).json()
+        return [Resource(LEVELS[one["Type"]], one["ID"]) for one in found if one["Type"] in LEVELS]
 
-    def set_labels(self, study_id: str, labels: list[Label]) -> None:
-        """Replace the diagnoses of a study."""
-        text = json.dumps([asdict(label) for label in labels], ensure_ascii=False)
-        self._request("PUT", f"/studies/{study_id}/metadata/{LABELS_METADATA}", content=text.encode())
-
-    def labels(self, study_id: str) -> list[Label]:
-        """Return the diagnoses of a study, none where none were set."""
-        answer = self._http_request("GET", f"/studies/{study_id}/metadata/{LABELS_METADATA}")
+    def said(self, resource: Resource) -> Said:
+        """Return what the labels' metadata of a study or series holds."""
+        answer = self._http_request("GET", self._labels_of(resource))
         if answer.status_code == httpx.codes.NOT_FOUND:
-            return []
+            return Said(None, "")
         self._check(answer)
-        return [Label(one["label"], one["provenance"]) for one in answer.json()]
+        return Said(answer.text, answer.headers.get("ETag", ""))
+
+    def say(self, resource: Resource, text: str, revision: str = "") -> None:
+        """Replace what the labels' metadata of a study or series holds.
+
+        Raises
+        ------
+        RefusedError
+            It is of another revision than the one named: somebody else was faster.
+
+        """
+        headers = {"If-Match": revision} if revision else {}
+        self._request("PUT", self._labels_of(resource), content=text.encode(), headers=headers)
 
     def get(self, path: str) -> Any:
         """Return the JSON under a path such as /statistics."""
         return self._request("GET", path).json()
+
+    def file(self, instance_id: str) -> bytes:
+        """Return the DICOM file of an instance."""
+        return self._request("GET", f"/instances/{instance_id}/file").content
+
+    @staticmethod
+    def _labels_of(resource: Resource) -> str:
+        return f"/{resource.level}/{resource.orthanc_id}/metadata/{LABELS_METADATA}"
 
     def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         answer = self._http_request(method, path, **more)
@@ -197,10 +240,6 @@ class Orthanc:
         if answer.status_code in REFUSED:
             raise RefusedError(reason)
         raise OrthancError(f"{answer.request.method} {answer.request.url}: {answer.status_code} {reason}")
-
-
-class UnreachableError(OrthancError):
-    """Nobody answers under this address."""
 
 
 def _reason(answer: httpx.Response) -> str:

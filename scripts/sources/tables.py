@@ -1,37 +1,36 @@
-"""Labelled images as training and evaluation read them: index.csv tables, and pictures through the plugin's stage 2."""
+"""Labelled pictures as training and evaluation read them: tables of files, their labels and groups."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.errors import CbmirError
-from cbmir.pixels import SIZE, Slice, prepare
+from cbmir.pixels import SIZE
+from sources.csv_table import Record, TableError, listed, records
+from sources.slice_files import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 TABLE_HELP = (
-    "a table with the columns file, label and group, its files beside it; DIR/index.csv:COLUMN=A,B takes only the rows "
-    "whose COLUMN is A or B (several conditions: join them with '&')"
+    "a table with the columns file, label and group, its files named from its folder; DIR/index.csv:COLUMN=A,B takes "
+    "only the rows whose COLUMN is A or B (several conditions: join them with '&')"
 )
+
+GROUP = "group"
+"""Column of the group where none is named; a table may lack it."""
 
 BOX_COLUMNS = ("bbox_cx", "bbox_cy", "bbox_w", "bbox_h")
 """Centre and size of the lesion as shares of the picture's width and height; optional."""
-
-
-class TableError(Exception):
-    """A table or one of its pictures cannot be used; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,15 @@ class Row:
     Attributes
     ----------
     file
-        The picture, any format that Pillow reads.
+        The picture: DICOM, or any format that Pillow reads.
     label
         Its class.
     group
         The case, or the fold where cases are not known: what may never be on both sides of a comparison.
     box
         Lesion box (centre x, centre y, width, height) as shares of the picture, or None.
+    columns
+        All values of the table's line.
 
     """
 
@@ -55,45 +56,82 @@ class Row:
     label: str
     group: str
     box: tuple[float, float, float, float] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(spec: str, label: str, group: str, labels: Sequence[str] = ()) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Names of the columns; a group of None is that of GROUP where the table has it, else each picture is its own."""
+
+    label: str = "label"
+    group: str | None = None
+    file: str = "file"
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Give a command line the options that name columns."""
+    add = parser.add_argument
+    add("--label", default="label", help="column of the class (default: label)")
+    add("--group", help="column of the case or fold (default: group, or each picture its own where there is none)")
+    add("--file", default="file", help="column of the picture's file (default: file)")
+
+
+def columns_of(options: argparse.Namespace) -> Columns:
+    """Return what a command line names."""
+    return Columns(options.label, options.group, options.file)
+
+
+def listed_classes(text: str) -> list[str]:
+    """Return the classes of an option: separated by commas, none for all."""
+    return [label for label in text.split(",") if label]
+
+
+def read(spec: str, columns: Columns, labels: Sequence[str] = ()) -> list[Row]:
     """Return the rows of a table.
 
     Parameters
     ----------
     spec
         Path of the table, optionally with conditions: `DIR/index.csv:fold=1,2&sequence=T1C`.
-    label, group
-        Names of the columns with class and group.
+    columns
+        What its columns are named.
     labels
         Classes to keep; all where empty.
 
     Raises
     ------
     TableError
-        No such table, no such column, or no row that fits.
+        No such table or column, no row that fits, a row without file or label, a file that is not there.
 
     """
     path, conditions = _parsed(spec)
-    try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            reader = csv.DictReader(lines)
-            records, columns = list(reader), set(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path} cannot be read: {error}") from error
-    for column in ("file", label, group, *conditions):
-        if column not in columns:
-            raise TableError(f"{path} has no column {column!r}; it has {', '.join(sorted(columns))}")
-    rows = [
-        Row(path.parent.resolve() / record["file"], record[label], record[group], _box(record))
-        for record in records
-        if all(record[column] in values for column, values in conditions.items())
-        and (not labels or record[label] in labels)
+    needed = [columns.file, columns.label, *([columns.group] if columns.group else []), *conditions]
+    names, lines = records(path, needed)
+    group = columns.group or (GROUP if GROUP in names else columns.file)
+    chosen = [
+        record
+        for record in lines
+        if all(record.values[column] in values for column, values in conditions.items())
+        and (not labels or record.values[columns.label] in labels)
     ]
-    if not rows:
+    if not chosen:
         raise TableError(f"{spec}: no row fits the conditions and classes asked for")
+    for column in (columns.file, columns.label):
+        if blank := [record.line for record in chosen if not record.values[column]]:
+            raise TableError(f"{path} has no value in the column {column!r} in line {listed(blank)}")
+    folder = path.parent.resolve()
+    rows = [_row(record, folder, columns, group) for record in chosen]
+    if missing := [row.file for row in rows if not row.file.is_file()]:
+        raise TableError(f"{path}: {len(missing)} of {len(rows)} files are not there: {listed(missing, 3)}")
     return rows
+
+
+def _row(record: Record, folder: Path, columns: Columns, group: str) -> Row:
+    values = record.values
+    # resolved, so that two tables name the same picture alike
+    file = (folder / values[columns.file]).resolve()
+    # a picture whose case nobody knows is a case of its own
+    return Row(file, values[columns.label], values[group] or str(file), _box(values), values)
 
 
 def _parsed(spec: str) -> tuple[Path, dict[str, list[str]]]:
@@ -104,36 +142,18 @@ def _parsed(spec: str) -> tuple[Path, dict[str, list[str]]]:
     return Path(path), {column: values.split(",") for column, _, values in conditions}
 
 
-def _box(record: dict[str, str]) -> tuple[float, float, float, float] | None:
+def _box(values: Mapping[str, str]) -> tuple[float, float, float, float] | None:
     try:
-        x, y, width, height = (float(record[column]) for column in BOX_COLUMNS)
-    except (KeyError, TypeError, ValueError):
+        x, y, width, height = (float(values[column]) for column in BOX_COLUMNS)
+    except (KeyError, ValueError):
         return None
     return x, y, width, height
-
-
-def picture(file: Path, size: int = SIZE) -> NDArray[np.float32]:
-    """Return (1, size, size) float32 in 0..1, prepared as the plugin prepares a slice. Raises TableError."""
-    try:
-        return prepare(slice_of(file), size)
-    except CbmirError as error:
-        raise TableError(f"{file}: {error}") from error
-
-
-def slice_of(file: Path) -> Slice:
-    """Return a picture as the plugin sees a slice of unknown geometry. Raises TableError."""
-    try:
-        with Image.open(file) as image:
-            grey = image.mode in ("L", "I", "I;16", "F")
-            return Slice(stored=np.asarray(image if grey else image.convert("RGB")))
-    except (OSError, UnidentifiedImageError) as error:
-        raise TableError(f"{file} cannot be read as a picture") from error
 
 
 def pictures(rows: Sequence[Row], size: int = SIZE, cache: Path | None = None) -> NDArray[np.uint8]:
     """Return (n, size, size) uint8, each row's prepared picture in 256 greys, kept in the folder `cache`.
 
-    256 greys are what the files hold; the plugin itself never rounds.
+    256 greys are enough to learn from; the plugin itself never rounds.
     """
     stored = None if cache is None else cache / f"{_fingerprint(rows)}-{size}.npy"
     if stored is not None and stored.exists():
@@ -155,5 +175,5 @@ def _fingerprint(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         state = row.file.stat()
-        digest.update(f"{row.file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        digest.update(f"{row.file}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -45,6 +45,15 @@ class Qayyum(nn.Module):
 
     def outputs(self, image: Tensor) -> Outputs:
         """Return feature, last map and logits of (n, 1, height, width) float32 in 0..1."""
-        features = self.convolutions((image - GREY_MEAN) / GREY_SPREAD)
+        features = self._map(image)
         vector = self.first(torch.flatten(features, 1))
         return Outputs(functional.normalize(vector.float(), dim=1), features, self.rest(vector).float(), None)
+
+    def feature(self, image: Tensor) -> Tensor:
+        """Return what the method compares by Euclidean distance: (n, dim), of any length."""
+        vector: Tensor = self.first(torch.flatten(self._map(image), 1))
+        return vector
+
+    def _map(self, image: Tensor) -> Tensor:
+        features: Tensor = self.convolutions((image - GREY_MEAN) / GREY_SPREAD)
+        return features

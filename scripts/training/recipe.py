@@ -90,6 +90,11 @@ def parse(text: str) -> Recipe:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"the recipe is no TOML: {error}") from error
+    return of_sections(content)
+
+
+def of_sections(content: dict[str, Any]) -> Recipe:
+    """Return the recipe of a dictionary of sections; what is missing is as by default. Raises RecipeError."""
     unknown = content.keys() - SECTIONS.keys()
     if unknown:
         raise RecipeError(f"unknown section {min(unknown)!r}; known: {', '.join(SECTIONS)}")

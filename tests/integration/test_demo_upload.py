@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import demo
-from sources.orthanc_client import Label, Orthanc
+from sources.labelling import entries
+from sources.orthanc_client import Orthanc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,10 +80,9 @@ def test_each_study_carries_its_diagnosis(url: str, cohort: Path) -> None:
     assert len(lines) == 2
     with Orthanc(url, USER) as orthanc:
         for line in lines:
-            study_id = orthanc.find_study(line.split(",")[0])
-            assert study_id is not None
-            assert orthanc.labels(study_id) == [Label("meningioma", "synthetic")]
-            assert json.loads(json.dumps(orthanc.get(f"/studies/{study_id}/metadata/CbmirLabels")))
+            (study,) = orthanc.find(line.split(",")[0])
+            assert entries(orthanc.said(study).text) == [{"label": "meningioma", "provenance": "synthetic"}]
+            assert orthanc.get(f"/studies/{study.orthanc_id}/metadata/CbmirLabels")
 
 
 def test_orthanc_renders_a_preview(url: str, cohort: Path) -> None:

@@ -23,9 +23,9 @@ from demo_cohort import cohort, lesions
 from demo_cohort.canvas import Canvas
 from demo_cohort.download import download
 from demo_cohort.fields import Points
-from demo_cohort.folder import read_labels
 from demo_cohort.skull import cavity
-from sources.orthanc_client import Label, Orthanc, OrthancError
+from sources import label_table
+from sources.orthanc_client import Orthanc, OrthancError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,8 +159,8 @@ def test_a_patient_has_an_earlier_study_with_a_smaller_tumour(slices: list[Datas
 
 
 def test_labels_name_each_study_once(made: Path, slices: list[Dataset]) -> None:
-    lines = read_labels(made / "labels.csv")
-    assert {line.study_instance_uid for line in lines} == {one.StudyInstanceUID for one in slices}
+    lines = label_table.read(made / "labels.csv")
+    assert {line.uid for line in lines} == {one.StudyInstanceUID for one in slices}
     assert len(lines) == 5
     assert [line.label for line in lines] == ["meningioma"] * 2 + ["glioma"] * 2 + ["pituitary"]
     assert {line.provenance for line in lines} == {"synthetic"}
@@ -287,7 +287,7 @@ def test_figshare_pictures_keep_their_pixels(
     assert [found[number].PatientID for number in (1, 767)] == ["FIGSHARE-100360", "FIGSHARE-MR017260F"]
     assert found[1].StudyInstanceUID == found[2].StudyInstanceUID
     assert [found[number].InstanceNumber for number in (1, 2, 767)] == [1, 2, 1]
-    lines = read_labels(out / "labels.csv")
+    lines = label_table.read(out / "labels.csv")
     assert [line.label for line in lines] == ["meningioma", "glioma", "pituitary"]
     assert {line.provenance for line in lines} == {"figshare 1512427"}
 
@@ -295,7 +295,7 @@ def test_figshare_pictures_keep_their_pixels(
 def test_a_limit_takes_pictures_of_all_kinds(article: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(article)
     assert demo.main(["--figshare", str(tmp_path / "a.zip"), "--out", str(tmp_path / "out"), "--limit", "2"]) == 0
-    assert [line.label for line in read_labels(tmp_path / "out" / "labels.csv")] == ["meningioma", "glioma"]
+    assert [line.label for line in label_table.read(tmp_path / "out" / "labels.csv")] == ["meningioma", "glioma"]
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_pictures_of_a_table_keep_their_pixels_and_share_the_patient_of_their_gr
     assert [found[name].PatientID for name in ("glioma/1.png", "deep.png", "colour.png")] == ["3", "3", "4"]
     assert found["glioma/2.jpg"].StudyInstanceUID == grey.StudyInstanceUID
     assert found["deep.png"].StudyInstanceUID != grey.StudyInstanceUID, "a study has one diagnosis"
-    assert len(read_labels(out / "labels.csv")) == 3
+    assert len(label_table.read(out / "labels.csv")) == 3
 
 
 def test_each_picture_of_a_table_can_be_a_patient(pictures: Path) -> None:
@@ -356,7 +356,7 @@ def test_each_picture_of_a_table_can_be_a_patient(pictures: Path) -> None:
 
 def test_a_table_without_the_column_is_told_which_it_has(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(["--table", str(pictures), "--group", "patient", "--out", str(pictures.parent / "out")]) == 1
-    assert "no column patient; it has file, label, fold" in capsys.readouterr().err
+    assert "no column 'patient'; it has file, label, fold" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -459,13 +459,6 @@ def test_own_files_are_sent_and_their_fate_is_summed_up(
     ]
     sent = json.loads(Archive.metadata["/studies/id-of-1.2/metadata/3872"])
     assert sent == [{"label": "glioma", "provenance": "a"}, {"label": "oedema", "provenance": "b"}]
-
-
-def test_labels_come_back_as_they_were_set(archive: str) -> None:
-    with Orthanc(archive) as orthanc:
-        assert orthanc.labels("x") == []
-        orthanc.set_labels("x", [Label("Glioblastom, grün", "Histologie")])
-        assert orthanc.labels("x") == [Label("Glioblastom, grün", "Histologie")]
 
 
 def test_an_orthanc_that_is_not_there_is_said_in_a_sentence() -> None:

@@ -11,7 +11,8 @@ from PIL import Image
 
 import evaluate_regions
 from cbmir.embedding import Embedder
-from sources.tables import Row, TableError
+from sources.csv_table import TableError
+from sources.tables import Row
 
 if TYPE_CHECKING:
     from pathlib import Path

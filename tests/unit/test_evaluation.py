@@ -8,7 +8,7 @@ from PIL import Image
 
 import evaluate
 from evaluation import metrics, ranked, report
-from sources import tables
+from sources import csv_table, slice_files, tables
 
 ABC = np.array(["a", "b", "a", "c", "a"])
 
@@ -145,16 +145,16 @@ def test_the_command_writes_every_figure_and_plot(
 
 
 def test_a_picture_never_finds_itself_or_when_asked_its_case(table: str) -> None:
-    rows = tables.read(table, "label", "case")
+    rows = tables.read(table, tables.Columns(group="case"))
     itself = ranked.excluded(rows, rows, same_group=False)
     assert (itself == np.eye(24, dtype=bool)).all()
     assert ranked.excluded(rows, rows, same_group=True).sum(axis=1).tolist() == [3] * 24
 
 
 def test_conditions_behind_a_table_choose_its_rows(table: str) -> None:
-    assert len(tables.read(f"{table}:fold=0", "label", "case")) == 12
-    assert len(tables.read(f"{table}:fold=0,1&case=c0", "label", "case")) == 3
-    assert len(tables.read(table, "label", "case", ["left"])) == 12
+    assert len(tables.read(f"{table}:fold=0", tables.Columns(group="case"))) == 12
+    assert len(tables.read(f"{table}:fold=0,1&case=c0", tables.Columns(group="case"))) == 3
+    assert len(tables.read(table, tables.Columns(group="case"), ["left"])) == 12
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_conditions_behind_a_table_choose_its_rows(table: str) -> None:
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(table: str, spec: str, column: str, sentence: str) -> None:
-    with pytest.raises(tables.TableError, match=sentence):
-        tables.read(spec.format(table), "label", column)
+    with pytest.raises(csv_table.TableError, match=sentence):
+        tables.read(spec.format(table), tables.Columns(group=column))
 
 
 def test_a_gallery_with_nothing_to_find_is_an_error(table: str) -> None:
-    rows = tables.read(table, "label", "fold")
+    rows = tables.read(table, tables.Columns(group="fold"))
     lefts, rights = ([row for row in rows if row.label == label] for label in ("left", "right"))
     sides = (ranked.Embedded(side, np.eye(12, dtype=np.float32)) for side in (lefts, rights))
-    with pytest.raises(tables.TableError, match="no query has"):
+    with pytest.raises(csv_table.TableError, match="no query has"):
         ranked.evaluate(*sides, same_group=False)
 
 
@@ -189,12 +189,12 @@ def test_a_query_is_moved_towards_its_hits_but_never_to_a_forbidden_one() -> Non
 
 
 def test_the_protocol_names_what_was_resampled(table: str) -> None:
-    rows = tables.read(table, "label", "fold")
+    rows = tables.read(table, tables.Columns(group="fold"))
     assert report.resampling_groups(rows, 13)[1] == "2 groups of queries"
     assert "blocks of 3" in report.resampling_groups(rows[:12], 3)[1]
 
 
 def test_a_picture_of_one_grey_is_named(tmp_path: Path) -> None:
     Image.new("L", (8, 8), 7).save(tmp_path / "empty.png")
-    with pytest.raises(tables.TableError, match=r"empty\.png: .* one grey"):
-        tables.picture(tmp_path / "empty.png")
+    with pytest.raises(csv_table.TableError, match=r"empty\.png: .* one grey"):
+        slice_files.picture(tmp_path / "empty.png")

@@ -97,7 +97,7 @@ def test_a_training_taken_up_again_ends_as_if_it_had_never_stopped(table: str, t
 def test_a_checkpoint_of_other_classes_is_refused(table: str, tmp_path: Path) -> None:
     run(table, tmp_path, "--stop-after", "1")
     with pytest.raises(ValueError, match="other classes"):
-        run(table, tmp_path, "--labels", "a,b", "--resume")
+        run(table, tmp_path, "--classes", "a,b", "--resume")
 
 
 def test_batches_hold_every_class_alike_and_every_group_in_turn() -> None:
