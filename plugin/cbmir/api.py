@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,6 +191,7 @@ def _figures(services: Services) -> dict[str, Any]:
         "indexLagSeconds": round(progress.lag_seconds(), 1),
         "instancesPerSecond": round(rate, 1),
         "etaSeconds": round(counts["pending"] / rate) if rate else (0 if not counts["pending"] else None),
+        "modelChange": asdict(progress.change) if progress.change else None,
         "indexHealth": answers.index_health(progress.health),
         "notIndexed": [
             {"state": state, "reason": reason, "instances": number}

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,11 @@ from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
 from cbmir.inbox import Inbox, Progress
-from cbmir.index import SliceIndex
 from cbmir.indexer import Indexer
-from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.search import Search
 from cbmir.services import Services, State
+from cbmir.spaces import open_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from cbmir.access import Gatekeeper
     from cbmir.archive import Archive
+    from cbmir.audit import Audit
     from cbmir.settings import Settings
+    from cbmir.spaces import Space, Spaces
 
 NICENESS = 10
 """Of the worker's threads, as of nice(1): where the processors are all busy, receiving images comes first."""
@@ -87,50 +89,59 @@ class App:
             self.disable(f"{type(error).__name__}: {error}")
 
     def _run(self) -> None:
-        settings, archive = self._settings, self._archive
+        settings = self._settings
         directory = Path(settings.data_directory)
         threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
-        embedder = load(Path(settings.model_directory) / settings.model, runtime=settings.runtime, threads=threads)
         catalogue = Catalogue.opened(directory / "catalogue.sqlite", self._log)
-        index = SliceIndex(directory, dim=embedder.dim, model=embedder.model_id)
-        reader = Reader(archive, settings)
-        progress = Progress()
+        reader = Reader(self._archive, settings)
+        spaces = open_spaces(catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=threads))
         audit = open_audit(settings, directory, self._log)
+        try:
+            self._serve(catalogue, reader, spaces, audit)
+        finally:
+            self._state.services = None
+            self._state.name = "stopped"
+            catalogue.close()
+            audit.close()
+
+    def _serve(self, catalogue: Catalogue, reader: Reader, spaces: Spaces, audit: Audit) -> None:
+        """Bring the index in step with the catalogue, then answer and index until Orthanc stops."""
+        progress = Progress()
         indexer = Indexer(
-            archive,
+            self._archive,
             catalogue,
-            index,
-            Pipeline(reader, embedder, settings.batch_size),
-            model=embedder.model_id,
-            settings=settings,
+            spaces,
+            settings=self._settings,
             inbox=self.inbox,
             progress=progress,
             log=self._log,
+            switched=self._switch,
         )
         indexer.restore()
-        search = Search(catalogue, index, embedder.model_id, embedder.classifier)
+        answering = spaces.answering
         self._state.services = Services(
-            archive,
+            self._archive,
             catalogue,
-            embedder,
-            index,
+            answering.embedder,
+            answering.index,
             reader,
-            search,
-            settings,
+            Search(catalogue, answering.index, answering.model, answering.embedder.classifier),
+            self._settings,
             self.inbox,
             progress,
             self._gatekeeper,
             audit,
         )
         self._state.name = "running"
-        self._log(f"running with model {embedder.model_id} and {len(index)} slices")
-        try:
-            indexer.run()
-        finally:
-            self._state.services = None
-            self._state.name = "stopped"
-            catalogue.close()
-            audit.close()
+        if spaces.trouble:
+            self._log(spaces.trouble)
+        self._log(f"running with model {answering.model} and {len(answering.index)} slices")
+        indexer.run()
+
+    def _switch(self, space: Space) -> None:
+        """Have another space answer, from one query to the next."""
+        if self._state.services is not None:
+            self._state.services = self._state.services.of(space)
 
 
 class _exclusive:  # noqa: N801 - used like a function

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir.database import Database
 from cbmir.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series
 from cbmir.sql import clause, marks, portions
+from cbmir.succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(Database):
+class Catalogue(Succession):
     """The catalogue in one file. Slices are written by one thread, and read by any."""
 
     # ---- writing: the worker's thread only ----
@@ -55,17 +55,18 @@ class Catalogue(Database):
                 self._drop_empty_series(database, series)
             return [label for labels, _ in dropped for label in labels]
 
-    def record(self, embedded: Embedded, model: str) -> tuple[list[int], list[int]]:
+    def record(self, embedded: Embedded, model: str, *, beside: str | None = None) -> tuple[list[int], list[int]]:
         """Write an instance's vectors in place of older ones. Return the labels that came and those that are gone.
 
-        An instance that was forgotten meanwhile stays forgotten.
+        Those of the model `beside` stay. An instance that was forgotten meanwhile stays forgotten.
         """
         with self._transaction() as database:
             row = database.execute("SELECT id FROM instance WHERE orthanc_id = ?", (embedded.orthanc_id,)).fetchone()
             if row is None:
                 return [], []
-            gone = [label for (label,) in database.execute("SELECT label FROM slice WHERE instance = ?", row)]
-            database.execute("DELETE FROM slice WHERE instance = ?", row)
+            gone = database.execute(
+                "DELETE FROM slice WHERE instance = ? AND model IS NOT ? RETURNING label", (row[0], beside)
+            ).fetchall()
             came = [
                 database.execute(
                     "INSERT INTO slice (instance, frame, model, vector) VALUES (?, ?, ?, ?) RETURNING label",
@@ -84,7 +85,7 @@ class Catalogue(Database):
                     row[0],
                 ),
             )
-            return came, gone
+            return came, [label for (label,) in gone]
 
     def settle(self, orthanc_id: str, state: str, reason: str) -> list[int]:
         """Say that an instance was skipped or failed, and why. Return labels that are gone."""
@@ -97,15 +98,6 @@ class Catalogue(Database):
                 "UPDATE instance SET state = ?, reason = ? WHERE orthanc_id = ?", (state, reason, orthanc_id)
             )
             return [label for (label,) in gone]
-
-    def reopen_other_models(self, model: str) -> int:
-        """Make pending what another model embedded, keeping its vectors until the new ones are there."""
-        with self._transaction() as database:
-            return database.execute(
-                "UPDATE instance SET state = 'pending' WHERE state = 'indexed'"
-                " AND id IN (SELECT instance FROM slice WHERE model <> ?)",
-                (model,),
-            ).rowcount
 
     def reopen(self, states: Iterable[str]) -> int:
         """Make instances in these states pending again, keeping their vectors until the new ones are there."""

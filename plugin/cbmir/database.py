@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from cbmir.errors import CatalogueError
 from cbmir.failpoints import reach
-from cbmir.sql import SCHEMA, SCHEMA_VERSION
+from cbmir.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,15 +76,18 @@ class Database:
             return cls(path)
 
     def _prepare(self) -> None:
-        """Check the file, and give an empty one its tables."""
+        """Check the file, give an empty one its tables, and bring an older one up to date."""
         database = self._connection()
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError(f"{self._path} is damaged")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        elif version != SCHEMA_VERSION:
+        elif not 0 < version <= SCHEMA_VERSION:
             raise CatalogueError(f"{self._path} was made by another version of this plugin")
+        else:
+            for step in range(version, SCHEMA_VERSION):
+                database.executescript(f"BEGIN; {MIGRATIONS[step]} COMMIT;")
 
     def close(self) -> None:
         """Close this thread's connection; the others close with their threads."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NORM_TOLERANCE = 1e-3
 """How far from 1 the length of an embedding may be before the model counts as broken."""
 
+ABSENT_SIZE = 8
+"""Side of the squares of a model that is not there to take them."""
+
 
 class Session(Protocol):
     """A loaded network."""
@@ -121,7 +124,7 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
         head_session = _onnx_session(head, threads) if head else None
     except Exception as error:  # whatever a runtime raises for a file it cannot use
         raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
-    embedder = Embedder(f"{name}-{sha256[:12]}", name, size, dim, labels, card, session, head_session, classifier)
+    embedder = Embedder(_model_id(name, sha256), name, size, dim, labels, card, session, head_session, classifier)
     try:
         answered = embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape
     except ModelError:
@@ -131,6 +134,29 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
     if answered != (1, dim):
         raise ModelError(f"{network} does not answer vectors of length {dim}")
     return embedder
+
+
+def card_id(directory: Path) -> str | None:
+    """Return the id of the model whose card is in a folder, or None if it cannot be read."""
+    try:
+        card = json.loads((directory / "card.json").read_text(encoding="utf-8"))
+        return _model_id(str(card["name"]), str(card["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def absent(model_id: str, dim: int, why: str) -> Embedder:
+    """Return a model that is no longer installed: it has a name, and all that needs its network raises Unavailable."""
+
+    def refuse(_outputs: Sequence[str], /, **_inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        raise Unavailable(why)
+
+    name = model_id.rpartition("-")[0]
+    return Embedder(model_id, name, ABSENT_SIZE, dim, (), {"name": name, "summary": why}, refuse, refuse, None)
+
+
+def _model_id(name: str, sha256: str) -> str:
+    return f"{name}-{sha256[:12]}"
 
 
 def _checked(file: Path, sha256: str) -> Path:

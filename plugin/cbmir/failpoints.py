@@ -24,7 +24,10 @@ POINTS = (
     "manifest-written",
     "manifest-renamed",
 )
-"""All points, in the order in which an instance meets them."""
+"""Points in the order in which an instance meets them."""
+
+CHANGE_POINTS = ("before-switch", "switched", "dropping")
+"""Points in the order in which a change of model comes to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _parse(text: str) -> list[_Armed]:
     armed = []
     for one in filter(None, text.split(",")):
         name, at, action, *seconds = one.split(":")
-        if name not in POINTS or action not in {"kill", "raise", "sleep"}:
+        if name not in POINTS + CHANGE_POINTS or action not in {"kill", "raise", "sleep"}:
             raise ValueError(f"CBMIR_FAILPOINT names no failpoint or action: {one}")
         armed.append(_Armed(name, int(at), action, float(*seconds)))
     return armed

@@ -12,7 +12,7 @@ from cbmir.bursts import Bursts
 from cbmir.failpoints import reach
 
 if TYPE_CHECKING:
-    from cbmir.records import IndexHealth
+    from cbmir.records import ChangeOfModel, IndexHealth
 
 Kind = Literal["stored", "deleted", "labelled"]
 
@@ -33,6 +33,7 @@ class Progress:
     reconciled: bool = False
     trouble: str | None = None
     health: IndexHealth | None = None
+    change: ChangeOfModel | None = None
 
     def lag_seconds(self) -> float:
         """Return for how long something has been waiting to be indexed."""

@@ -162,6 +162,13 @@ class SliceIndex:
             if other != final:
                 other.unlink()
 
+    def succeed(self, other: SliceIndex) -> None:
+        """Have later snapshots take the place of another index's; those that there are of this one are removed."""
+        for file in (self._directory / MANIFEST, *self._directory.glob("index-*.bin")):
+            file.unlink(missing_ok=True)
+        self._directory = other._directory
+        self.changes_since_snapshot += 1
+
     def _replay(self, live: NDArray[np.int64], vectors: Vectors) -> None:
         """Load the snapshot, take out what the catalogue has no more and add what came after."""
         graph, known = self._load()

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
+from cbmir.change import Change
 from cbmir.errors import NotFound, Unavailable
-from cbmir.failpoints import reach
-from cbmir.pipeline import Gone, Postponed, Settled
-from cbmir.records import Embedded
+from cbmir.filling import Filling
 from cbmir.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cbmir.archive import Archive
     from cbmir.catalogue import Catalogue
     from cbmir.inbox import Inbox, Kind, Progress
-    from cbmir.index import SliceIndex
-    from cbmir.pipeline import Outcome, Pipeline
+    from cbmir.records import Settled
     from cbmir.settings import Settings
+    from cbmir.spaces import Space, Spaces
 
 T = TypeVar("T")
-
-RETRY_AFTER_SECONDS = (2.0, 10.0)
-"""Pauses before an instance is tried again; after the last it is parked as failed."""
 
 BATCHES_AT_A_TIME = 4
 """Batches between two looks at the queue of events."""
@@ -49,30 +42,35 @@ class Indexer:
         self,
         archive: Archive,
         catalogue: Catalogue,
-        index: SliceIndex,
-        pipeline: Pipeline,
+        spaces: Spaces,
         *,
-        model: str,
         settings: Settings,
         inbox: Inbox,
         progress: Progress,
         log: Callable[[str], None],
+        switched: Callable[[Space], None] = lambda _: None,
     ) -> None:
-        """Take the stages; nothing happens until `run`."""
+        """Take the stages, and what is to be told when another space answers; nothing happens until `run`."""
         self._archive = archive
         self._catalogue = catalogue
-        self._index = index
-        self._pipeline = pipeline
-        self._model = model
+        self._spaces = spaces
         self._settings = settings
         self._inbox = inbox
         self._progress = progress
         self._log = log
+        self._switched = switched
         self._unapplied: list[tuple[Kind, str]] = []
-        self._attempts: dict[str, tuple[int, float]] = {}
-        self._in_step = False
         self._snapshot_trouble: str | None = None
-        self._checks = SelfChecks(catalogue, index, model=model, progress=progress, stoppable=self._stoppable)
+        self._filling = Filling(
+            catalogue,
+            spaces,
+            inbox=inbox,
+            progress=progress,
+            stoppable=self._stoppable,
+            fetch_labels=self._fetch_labels,
+        )
+        self._change = Change(catalogue, spaces, self._filling, self._answer_with)
+        self._checks = self._new_checks()
 
     def run(self) -> None:
         """Index until the inbox is closed. No failure ends the loop."""
@@ -82,13 +80,13 @@ class Indexer:
         while not self._inbox.closed.is_set():
             now = self._progress.beat = time.monotonic()
             try:
-                if not self._in_step:
+                if self._spaces.is_behind(self._spaces.answering):
                     self.restore()
                 self._absorb(0 if busy else IDLE_SECONDS)
                 if self._inbox.overflowed.is_set() or now - reconciled > RECONCILE_SECONDS:
                     self._reconcile()
                     reconciled = now
-                busy = self._held_up() or self._index_next()
+                busy = self._held_up() or self._index_next() or self._change_next()
                 if not busy:
                     self._check()
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
@@ -97,7 +95,7 @@ class Indexer:
                 if now - snapshot > 60 * self._settings.snapshot_minutes:
                     snapshot = now
                     self._maintain()
-                self._progress.trouble = self._snapshot_trouble
+                self._progress.trouble = self._snapshot_trouble or self._change.trouble or self._spaces.trouble
             except Exception as error:  # noqa: BLE001 - a full disk or a locked catalogue may pass
                 busy = False
                 self._report(error)
@@ -105,12 +103,25 @@ class Indexer:
         self._snapshot()
 
     def restore(self) -> None:
-        """Fill the index from its snapshot and the catalogue."""
-        how = self._index.restore(self._catalogue.live_labels(self._model), self._vectors)
-        self._in_step = True
+        """Fill the index that answers from its snapshot and the catalogue."""
+        self._restore(self._spaces.answering)
+        self._progress.change = self._change.state()
+
+    def _restore(self, space: Space) -> None:
+        how = self._spaces.restore(space, self._catalogue.live_labels(space.model), self._vectors)
         if how != "snapshot":
             self._checks.index_rebuilt()
             self._log(f"the index was {how}")
+
+    def _new_checks(self) -> SelfChecks:
+        answering = self._spaces.answering
+        return SelfChecks(
+            self._catalogue,
+            answering.index,
+            model=answering.model,
+            progress=self._progress,
+            stoppable=self._stoppable,
+        )
 
     def _report(self, error: Exception) -> None:
         """Say what interrupts the work: once in the log, and in the status until it passes."""
@@ -130,10 +141,11 @@ class Indexer:
         # overwriting an instance reports it as stored and then as deleted: only the archive knows
         stored = [orthanc_id for orthanc_id, kind in last.items() if kind == "stored" or self._exists(orthanc_id)]
         deleted = last.keys() - set(stored)
-        self._remove(self._catalogue.enqueue(stored))
-        self._remove(self._catalogue.forget(deleted))
+        self._spaces.remove(self._catalogue.enqueue(stored))
+        self._spaces.remove(self._catalogue.forget(deleted))
         for orthanc_id in last:
-            self._attempts.pop(orthanc_id, None)
+            self._filling.changed(orthanc_id)
+            self._change.changed(orthanc_id)
         self._fetch_labels({orthanc_id for kind, orthanc_id in self._unapplied if kind == "labelled"})
         self._unapplied = []
 
@@ -166,8 +178,10 @@ class Indexer:
             if self._inbox.closed.is_set():
                 return
             gone = [orthanc_id for orthanc_id in self._stoppable(unseen) if not self._exists(orthanc_id)]
-            self._remove(self._catalogue.forget(gone))
-            self._catalogue.reopen_other_models(self._model)
+            self._spaces.remove(self._catalogue.forget(gone))
+            if self._spaces.answering.pipeline is not None:
+                self._catalogue.reopen_lacking(self._spaces.answering.model)
+            self._change.begin_anew()
             self._fetch_labels(self._catalogue.parents())
         except Exception:
             self._inbox.overflowed.set()
@@ -180,73 +194,52 @@ class Indexer:
 
     def _index_next(self) -> bool:
         """Index the newest pending instances. Return whether there were any."""
-        start = time.monotonic()
-        postponed = {orthanc_id for orthanc_id, (_, not_before) in self._attempts.items() if not_before > start}
-        batch = self._catalogue.pending(BATCHES_AT_A_TIME * self._settings.batch_size, without=postponed)
+        postponed = self._filling.postponed()
+        batch = self._catalogue.pending(self._most(), without=postponed)
         if batch and self._progress.waiting_since is None:
-            self._progress.waiting_since = start
+            self._progress.waiting_since = time.monotonic()
         if not batch:
             self._progress.per_second = 0.0
             if not postponed:
                 self._progress.waiting_since = None
             return False
-        done = 0
-        begun = itertools.takewhile(lambda _: not self._inbox.bursts.hold_up(), batch)
-        for outcome in self._stoppable(self._pipeline.outcomes(begun)):
-            if outcome is not None:
-                self._conclude(outcome)
-                done += 1
-        rate = done / max(1e-6, time.monotonic() - start)
-        self._progress.per_second = 0.8 * self._progress.per_second + 0.2 * rate if self._progress.per_second else rate
+        self._filling.fill(self._spaces.writing, batch, self._settle)
         return True
 
-    def _conclude(self, outcome: Outcome) -> None:
-        """Write an instance's outcome to the catalogue, then to the index."""
-        attempt, _ = self._attempts.pop(outcome.orthanc_id, (0, 0.0))
-        match outcome:
-            case Embedded():
-                self._keep(outcome)
-            case Gone(orthanc_id):
-                self._remove(self._catalogue.forget([orthanc_id]))
-            case Settled(orthanc_id, state, reason):
-                self._remove(self._catalogue.settle(orthanc_id, state, reason))
-            case Postponed(orthanc_id, _) if attempt < len(RETRY_AFTER_SECONDS):
-                self._attempts[orthanc_id] = attempt + 1, time.monotonic() + RETRY_AFTER_SECONDS[attempt]
-            case Postponed(orthanc_id, reason):
-                self._remove(self._catalogue.settle(orthanc_id, "failed", reason))
+    def _most(self) -> int:
+        """Return how many instances may be begun before the next look at the queue of events."""
+        return BATCHES_AT_A_TIME * self._settings.batch_size
 
-    def _keep(self, embedded: Embedded) -> None:
-        parents = {embedded.series.study_orthanc_id, embedded.series.orthanc_id}
-        new = parents.difference(self._catalogue.known_parents(parents))
-        came, gone = self._catalogue.record(embedded, self._model)
-        with self._keeping_step():
-            self._index.remove(gone)
-            if came:
-                reach("before-index")
-                self._index.add(np.array(came, np.int64), np.stack(list(embedded.vectors.values())))
-        self._fetch_labels(new)
+    def _settle(self, settled: Settled) -> None:
+        self._spaces.remove(self._catalogue.settle(settled.orthanc_id, settled.state, settled.reason))
 
-    def _remove(self, labels: list[int]) -> None:
-        with self._keeping_step():
-            self._index.remove(labels)
+    def _change_next(self) -> bool:
+        """Bring a change of model forward. Return whether there is more to do."""
+        incoming = self._spaces.incoming
+        if incoming is not None and self._spaces.is_behind(incoming):
+            self._restore(incoming)
+        goes_on = self._change.go_on(self._most())
+        self._progress.change = self._change.state()
+        return goes_on
 
-    @contextlib.contextmanager
-    def _keeping_step(self) -> Iterator[None]:
-        """Have the index restored if changing it fails: the catalogue is ahead of it then."""
-        try:
-            yield
-        except Exception:
-            self._in_step = False
-            raise
+    def _answer_with(self, before: Space, space: Space) -> None:
+        """Have another space answer from now on."""
+        self._switched(space)
+        self._checks = self._new_checks()
+        self._log(f"{space.model} answers instead of {before.model}, with {len(space.index)} slices")
+        self._snapshot()
+
+    # ---- the indexes ----
 
     def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         return self._stoppable(self._catalogue.vectors(labels))
 
     def _maintain(self) -> None:
-        """Rebuild a worn index, and save it."""
-        if self._index.worn:
-            self._index.rebuild(self._catalogue.live_labels(self._model), self._vectors)
-            self._checks.index_rebuilt()
+        """Rebuild worn indexes, and save them."""
+        for space in self._spaces:
+            if space.index.worn:
+                space.index.rebuild(self._catalogue.live_labels(space.model), self._vectors)
+                self._checks.index_rebuilt()
         self._snapshot()
 
     def _check(self) -> None:
@@ -257,22 +250,21 @@ class Indexer:
             self._log(f"a self-check failed ({type(error).__name__})")
 
     def _snapshot(self) -> None:
-        """Save the index if it changed. If that fails, the earlier snapshot and the catalogue are still good."""
-        if not self._index.changes_since_snapshot:
-            return
-        try:
-            self._index.snapshot()
-        except OSError as error:
-            reason = type(error).__name__
-            self._snapshot_trouble = f"the index snapshot cannot be written ({reason}); the earlier one is kept"
-            self._log(self._snapshot_trouble)
-        else:
-            self._snapshot_trouble = None
+        """Save the indexes that changed. If that fails, the earlier snapshot and the catalogue are still good."""
+        for index in [space.index for space in self._spaces if space.index.changes_since_snapshot]:
+            try:
+                index.snapshot()
+            except OSError as error:
+                reason = type(error).__name__
+                self._snapshot_trouble = f"the index snapshot cannot be written ({reason}); the earlier one is kept"
+                self._log(self._snapshot_trouble)
+            else:
+                self._snapshot_trouble = None
 
     def _publish(self) -> None:
         for state, number in self._catalogue.counts().items():
             self._archive.metric(f"cbmir_instances_{state}", number)
-        self._archive.metric("cbmir_slices", len(self._index))
+        self._archive.metric("cbmir_slices", len(self._spaces.answering.index))
         self._archive.metric("cbmir_lag_seconds", self._progress.lag_seconds())
 
     def _stoppable(self, items: Iterable[T]) -> Iterator[T]:

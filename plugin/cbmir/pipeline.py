@@ -10,7 +10,7 @@ import numpy as np
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
 from cbmir.failpoints import reach
 from cbmir.pixels import prepare
-from cbmir.records import Embedded
+from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,15 +30,6 @@ class Gone:
     """The archive no longer has the instance."""
 
     orthanc_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The instance will never be indexed as it is: `state` is "skipped" or "failed"."""
-
-    orthanc_id: str
-    state: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,36 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """An instance that will never be indexed as it is: `state` is "skipped" or "failed"."""
+
+    orthanc_id: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The model whose vectors answer, and the folder that its network was in when it began to."""
+
+    model: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOfModel:
+    """How far the model `to` is that is to take over: slices that it has embedded, of those that answer now.
+
+    `refused` is the number of instances that its network could not take.
+    """
+
+    to: str
+    slices: int
+    of: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
     """A reader's word on a hit: `verdict` is "similar" or "different". Says nothing of who the reader is."""
 

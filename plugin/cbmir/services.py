@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from cbmir.search import Search
 
 if TYPE_CHECKING:
     from cbmir.access import Gatekeeper
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from cbmir.inbox import Inbox, Progress
     from cbmir.index import SliceIndex
     from cbmir.reader import Reader
-    from cbmir.search import Search
     from cbmir.settings import Settings
+    from cbmir.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Services:
     progress: Progress
     gatekeeper: Gatekeeper
     audit: Audit
+
+    def of(self, space: Space) -> Services:
+        """Return the same parts with another space to answer from."""
+        search = Search(self.catalogue, space.index, space.model, space.embedder.classifier)
+        return replace(self, embedder=space.embedder, index=space.index, search=search)
 
 
 @dataclass(slots=True)

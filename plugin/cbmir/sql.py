@@ -11,10 +11,28 @@ if TYPE_CHECKING:
 
     from cbmir.matching import Condition
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 VARIABLES = 900
 """Values in one IN (…) list; SQLite's oldest limit is 999."""
+
+_SLICE = """
+CREATE TABLE slice (
+    label INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the index knows a vector by it
+    instance INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
+    frame INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (instance, frame, model)
+);
+CREATE INDEX slice_model ON slice(model);
+"""
+_ANSWERING = """
+CREATE TABLE answering (  -- one row at most
+    model TEXT NOT NULL,  -- whose vectors answer; those of another are on their way to take over
+    folder TEXT NOT NULL  -- where its network was when it began to
+);
+"""
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -42,16 +60,10 @@ CREATE TABLE instance (
 CREATE INDEX instance_state ON instance(state, id);
 CREATE INDEX instance_sop ON instance(SOPInstanceUID);
 CREATE INDEX instance_series ON instance(series, state);
-CREATE TABLE slice (
-    label INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the index knows a vector by it
-    instance INTEGER NOT NULL REFERENCES instance(id) ON DELETE CASCADE,
-    frame INTEGER NOT NULL,
-    model TEXT NOT NULL,
-    vector BLOB NOT NULL,
-    UNIQUE (instance, frame)
-);
+{_SLICE}
 -- Labels of a new catalogue are none that an index of an earlier one knows: for it, a label stands for one vector.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('slice', abs(random() >> 16));
+{_ANSWERING}
 CREATE TABLE diagnosis (
     orthanc_id TEXT NOT NULL,  -- of a study or a series
     label TEXT NOT NULL,
@@ -86,6 +98,21 @@ CREATE TABLE quality (
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 """Columns that hold DICOM attributes have their keywords as names."""
+
+MIGRATIONS = {
+    1: f"""
+ALTER TABLE slice RENAME TO slice_1;
+{_SLICE}
+INSERT INTO slice SELECT label, instance, frame, model, vector FROM slice_1;
+DELETE FROM sqlite_sequence WHERE name = 'slice';
+UPDATE sqlite_sequence SET name = 'slice' WHERE name = 'slice_1';
+DROP TABLE slice_1;
+{_ANSWERING}
+INSERT INTO answering SELECT model, '' FROM slice GROUP BY model ORDER BY count(*) DESC LIMIT 1;
+PRAGMA user_version = 2;
+"""
+}
+"""Version → what makes the next one of it. From 2 on, an instance may have vectors of two models."""
 
 
 def clause(condition: Condition) -> tuple[str, list[Any]]:

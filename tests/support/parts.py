@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,25 +16,26 @@ from cbmir.audit import Audit
 from cbmir.catalogue import Catalogue
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
+from cbmir.errors import ModelError
 from cbmir.inbox import Inbox, Progress
-from cbmir.index import SliceIndex
 from cbmir.indexer import Indexer
-from cbmir.pipeline import Pipeline
 from cbmir.reader import Reader
 from cbmir.records import Embedded, Series
 from cbmir.search import Search
 from cbmir.services import Services, State
 from cbmir.settings import Settings
+from cbmir.spaces import open_spaces
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from cbmir.access import Gatekeeper
     from cbmir.embedding import Session
+    from cbmir.spaces import Space
 
 SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
 CLASSES = ("glioma", "meningioma")
@@ -95,6 +97,12 @@ def embedded(
     return Embedded(name, sop or f"1.9.{name}", belongs_to or series(), len(rows), frames, note)
 
 
+def _load(installed: Mapping[str, Embedder], folder: Path) -> Embedder:
+    if folder.name not in installed:
+        raise ModelError(f"no usable model in {folder}")
+    return installed[folder.name]
+
+
 class Workplace:
     """All parts of the plugin over a double of Orthanc, without a thread: `turn` does one turn of the worker."""
 
@@ -103,32 +111,36 @@ class Workplace:
         directory: Path,
         *,
         embedder: Embedder | None = None,
+        installed: Mapping[str, Embedder] | None = None,
         orthanc: OrthancDouble | None = None,
         gatekeeper: Gatekeeper = ANYONE,
         **settings: Any,
     ) -> None:
-        """Put the parts together, running as after a start."""
+        """Put the parts together, running as after a start, with one model or those installed, by their folders."""
         self.orthanc = orthanc or OrthancDouble()
         self.directory = directory
-        self.settings = Settings(batch_size=4, viewer_directory=str(directory / "viewer"), **settings)
-        self.embedder = embedder or tiny_embedder()
+        self.settings = Settings(
+            batch_size=4, data_directory=str(directory), viewer_directory=str(directory / "viewer"), **settings
+        )
         self.log: list[str] = []
         archive = Archive(self.orthanc)
         self.catalogue = Catalogue(directory / "catalogue.sqlite")
-        self.index = SliceIndex(directory, dim=DIM, model=self.embedder.model_id)
-        reader = Reader(archive, self.settings)
+        self.reader = reader = Reader(archive, self.settings)
         self.inbox, self.progress = Inbox(), Progress()
+        models = installed or {self.settings.model: embedder or tiny_embedder()}
+        self.load = partial(_load, models)
+        self.spaces = open_spaces(self.catalogue, reader, self.settings, self.load)
+        self.embedder, self.index = self.spaces.answering.embedder, self.spaces.answering.index
         self.search = Search(self.catalogue, self.index, self.embedder.model_id, self.embedder.classifier)
         self.indexer = Indexer(
             archive,
             self.catalogue,
-            self.index,
-            Pipeline(reader, self.embedder, self.settings.batch_size),
-            model=self.embedder.model_id,
+            self.spaces,
             settings=self.settings,
             inbox=self.inbox,
             progress=self.progress,
             log=self.log.append,
+            switched=self._switched,
         )
         self.services = Services(
             archive,
@@ -146,6 +158,10 @@ class Workplace:
         self.state = State("running", None, self.services)
         self.api = Api(self.state, self.settings.max_parallel_queries, self.log.append)
 
+    def _switched(self, space: Space) -> None:
+        self.services = self.state.services = self.services.of(space)
+        self.embedder, self.index, self.search = space.embedder, space.index, self.services.search
+
     def store(self, *datasets: Any) -> list[str]:
         """Store in Orthanc, which reports each."""
         stored = [self.orthanc.store(dataset) for dataset in datasets]
@@ -158,7 +174,7 @@ class Workplace:
         self.indexer._absorb(0)
         if self.inbox.overflowed.is_set():
             self.indexer._reconcile()
-        return self.indexer._index_next()
+        return self.indexer._index_next() or self.indexer._change_next()
 
     def work(self) -> None:
         """Work until nothing is left to do now."""

@@ -84,7 +84,7 @@ def test_a_slice_that_is_not_indexed_yet_is_embedded_for_the_query(workplace: Wo
 
 def test_indexed_or_not_the_answer_is_the_same(workplace: Workplace, stored: list[str]) -> None:
     indexed = similar(workplace, stored[0])
-    workplace.indexer._index.remove(workplace.catalogue.forget([stored[0]]))
+    workplace.index.remove(workplace.catalogue.forget([stored[0]]))
     fresh = similar(workplace, stored[0])
     assert fresh["cases"] == indexed["cases"]
     assert fresh["query"] == {**indexed["query"], "indexed": False}

@@ -196,19 +196,6 @@ def test_more_labels_than_one_statement_can_bind_are_found(catalogue: Catalogue)
     assert sum(len(found) for found, _ in catalogue.vectors(np.array(labels))) == 2500
 
 
-def test_another_model_s_vectors_are_reopened_and_kept_until_the_new_ones_are_there(catalogue: Catalogue) -> None:
-    put(catalogue, "a")
-    catalogue.enqueue(["b", "c"])
-    catalogue.record(embedded("b"), "new")
-    assert catalogue.reopen_other_models("new") == 1
-    assert catalogue.pending(9) == ["c", "a"]
-    assert len(catalogue.live_labels(MODEL)) == 1
-    catalogue.record(embedded("a"), "new")
-    assert len(catalogue.live_labels(MODEL)) == 0
-    assert len(catalogue.live_labels("new")) == 2
-    assert catalogue.reopen_other_models("new") == 0
-
-
 # ---- what belongs together ----
 
 

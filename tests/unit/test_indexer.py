@@ -13,11 +13,13 @@ from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
 from cbmir import bursts as bursts_module
+from cbmir import filling as filling_module
 from cbmir import inbox as inbox_module
 from cbmir import indexer as indexer_module
 from cbmir.bursts import BURST
 from cbmir.errors import Unavailable
-from cbmir.indexer import BATCHES_AT_A_TIME, RETRY_AFTER_SECONDS
+from cbmir.filling import RETRY_AFTER_SECONDS
+from cbmir.indexer import BATCHES_AT_A_TIME
 from cbmir.records import Label
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (indexer_module, inbox_module):
+    for module in (filling_module, indexer_module, inbox_module):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.monotonic))
     return clock
 
@@ -340,7 +342,7 @@ def test_an_index_that_fell_behind_is_restored_however_often_that_fails(
     """When restoring failed as well, the index stayed behind the catalogue until the next start."""
     stored = workplace.store(*(mr_slice(number=number) for number in range(6)))
     workplace.work()
-    workplace.indexer._in_step = True
+    workplace.spaces._behind.clear()
     change, failed = getattr(workplace.index, method), []
 
     def fail_once(labels: Any, *rest: Any) -> None:
@@ -430,28 +432,6 @@ def test_events_beyond_the_limit_are_made_up_for(workplace: Workplace, monkeypat
     stored = workplace.store(*(mr_slice(number=number) for number in range(12)))
     workplace.work()
     assert {workplace.state_of(name) for name in stored} == {"indexed"}
-
-
-def test_another_model_embeds_everything_anew_and_never_mixes(tmp_path: Path) -> None:
-    first = Workplace(tmp_path)
-    stored = first.store(*(mr_slice(f"P{number}", number) for number in range(30)))
-    first.work()
-    first.indexer._snapshot()
-    first.close()
-    second = Workplace(tmp_path, embedder=tiny_embedder(model="other-999999999999"), orthanc=first.orthanc)
-    second.indexer.restore()
-    assert len(second.index) == 0
-    assert "of another model" in second.log[0]
-    second.inbox.reconcile()
-    second.turn()
-    assert 0 < len(second.index) < 30
-    known = set(second.catalogue.live_labels("other-999999999999").tolist())
-    assert second.labels() == known
-    second.work()
-    assert {second.state_of(name) for name in stored} == {"indexed"}
-    assert len(second.catalogue.live_labels(first.embedder.model_id)) == 0
-    second.agree()
-    second.close()
 
 
 # ---- the life of the worker ----

@@ -9,9 +9,9 @@ from orthanc_double import OrthancDouble
 from parts import DIM, tiny_embedder, tiny_session
 
 from cbmir.archive import Archive
-from cbmir.pipeline import Gone, Outcome, Pipeline, Postponed, Settled
+from cbmir.pipeline import Gone, Outcome, Pipeline, Postponed
 from cbmir.reader import Reader
-from cbmir.records import Embedded
+from cbmir.records import Embedded, Settled
 from cbmir.settings import Settings
 
 if TYPE_CHECKING:
