@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Prediction
     from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Quality, Series
+    from cbmir.reports import Reports
 
 DISCLAIMER = "For finding reference cases. Not for diagnosis."
 DECIMALS = 4
@@ -73,9 +74,12 @@ def quality(measured: Quality) -> dict[str, Any]:
 class Answers:
     """Writes slices and cases as JSON, with what only the archive knows: names, and what is still there."""
 
-    def __init__(self, archive: Archive, catalogue: Catalogue, *, anonymize: bool, viewer: bool) -> None:
+    def __init__(
+        self, archive: Archive, catalogue: Catalogue, reports: Reports, *, anonymize: bool, viewer: bool
+    ) -> None:
         """Take where facts come from, whether to leave out who the patients are, and whether OHIF is served."""
         self._archive = archive
+        self._reports = reports
         self._catalogue = catalogue
         self._anonymize = anonymize
         self._viewer = viewer
@@ -95,6 +99,7 @@ class Answers:
     def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
         """Return the cases that are still in the archive, with ranks without gaps."""
         shown: list[dict[str, Any]] = []
+        reported = self._reported(cases)
         for case in cases:
             try:
                 facts = self._series(case.best.slice.series)
@@ -102,6 +107,7 @@ class Answers:
                 # deleted a moment ago; the worker will hear of it
                 continue
             series = case.best.slice.series
+            has_report = series.study_orthanc_id in reported
             shown.append(
                 {
                     "rank": len(shown) + 1,
@@ -110,10 +116,17 @@ class Answers:
                     "studyOrthancId": series.study_orthanc_id,
                     "seriesOrthancId": series.orthanc_id,
                     **facts,
+                    "reportUrl": f"/cbmir/report/{series.study_orthanc_id}" if has_report else None,
                     "slices": [self._slice(hit) for hit in case.hits],
                 }
             )
         return shown
+
+    def _reported(self, cases: Sequence[Case]) -> set[str]:
+        """Return the studies that may have a report; none in anonymous mode, as a report may say whose it is."""
+        if self._anonymize:
+            return set()
+        return self._reports.held({case.best.slice.series.study_instance_uid for case in cases})
 
     def _slice(self, hit: Hit) -> dict[str, Any]:
         return {

@@ -14,8 +14,8 @@ from cbmir import __version__, answers
 from cbmir.access import require
 from cbmir.audit import INSTANCES_ACCESSED, QUERY
 from cbmir.errors import BadRequest, Forbidden, NotFound, Unavailable
-from cbmir.query import parse_comparison, parse_feedback, parse_query
-from cbmir.similar import heatmap, similar
+from cbmir.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
+from cbmir.similar import NO_STUDY, heatmap, report, similar
 from cbmir.web import answer, failure, method_not_allowed
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Api:
         routes: dict[str, tuple[str, Callable[[Request, str], Response]]] = {
             "similar": ("GET", self._similar),
             "heatmap": ("GET", self._heatmap),
+            "report": ("GET", self._report),
             "status": ("GET", self._status),
             "openapi.json": ("GET", self._openapi),
             "model": ("GET", self._model),
@@ -62,7 +63,7 @@ class Api:
             "reindex": ("POST", self._reindex),
             "feedback": ("GET, POST", self._feedback),
         }
-        if name not in routes or (rest and name not in {"similar", "heatmap"}):
+        if name not in routes or (rest and name not in {"similar", "heatmap", "report"}):
             raise NotFound(f"no such route; there are {', '.join(f'/cbmir/{route}' for route in routes)}")
         methods, handler = routes[name]
         return handler(request, rest) if request.method in methods.split(", ") else method_not_allowed(methods)
@@ -73,7 +74,7 @@ class Api:
             raise Unavailable(f"the plugin is {self._state.name}: {self._state.reason or 'please try again'}")
         return services
 
-    # ---- GET /cbmir/similar/<instance>, /cbmir/heatmap/<instance> ----
+    # ---- GET /cbmir/similar/<instance>, /cbmir/heatmap/<instance>, /cbmir/report/<study> ----
 
     def _similar(self, request: Request, identifier: str) -> Response:
         services = self._services()
@@ -92,6 +93,18 @@ class Api:
             comparison = parse_comparison(identifier, request.query)
             with self._slot():
                 return heatmap(services, comparison, services.gatekeeper.caller(request))
+
+        return answer(services.audit.recorded(INSTANCES_ACCESSED, request, work))
+
+    def _report(self, request: Request, study: str) -> Response:
+        services = self._services()
+
+        def work() -> dict[str, Any]:
+            if not is_orthanc_id(study):
+                raise BadRequest("name a study by its Orthanc id")
+            require(services.gatekeeper.caller(request), [study], NO_STUDY)
+            # holds no place for queries: reading reports has its own
+            return report(services, study)
 
         return answer(services.audit.recorded(INSTANCES_ACCESSED, request, work))
 
@@ -172,6 +185,9 @@ class Api:
         absent = "query and hit must be the Orthanc ids of indexed instances"
         if not caller.sees_all:
             require(caller, [services.reader.study(one) for one in (feedback.query, feedback.hit)], absent)
+        if feedback.verdict is None:
+            services.catalogue.withdraw_feedback(feedback)
+            return answer(answers.feedback(feedback))
         if not services.catalogue.add_feedback(feedback):
             raise NotFound(absent)
         return answer(answers.feedback(feedback), 201)

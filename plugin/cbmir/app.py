@@ -19,6 +19,7 @@ from cbmir.errors import CbmirError, SettingsError
 from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
 from cbmir.reader import Reader
+from cbmir.reports import Reports
 from cbmir.search import Search
 from cbmir.services import Services, State
 from cbmir.spaces import open_spaces
@@ -125,6 +126,7 @@ class App:
             answering.embedder,
             answering.index,
             reader,
+            Reports(self._archive),
             Search(catalogue, answering.index, answering.model, answering.embedder.classifier),
             self._settings,
             self.inbox,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cbmir.errors import NotFound, Unavailable
 from cbmir.records import Label, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LABELS_METADATA = 3872
 """Number of the user-defined Orthanc metadata that holds a study's or series' labels as JSON."""
@@ -20,8 +21,19 @@ LABEL_LENGTH = 64
 PAGE = 100
 """Series listed in one request, so that neither the answer nor the time that Python's lock is held grows large."""
 
+DOCUMENTS = r"SR\DOC\OT"
+"""Modalities of structured reports and of encapsulated documents, which some systems call "other"."""
+
 _MISSING = frozenset({7, 17})
 """Orthanc's error codes for an inexistent item and an unknown resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An instance that may be a report, and when its series last changed: overwritten, it has the same id."""
+
+    orthanc_id: str
+    changed: str
 
 
 class Archive:
@@ -73,6 +85,29 @@ class Archive:
         """Return PatientName and PatientID of a study, as far as known."""
         tags = self._get(f"/studies/{study}")["PatientMainDicomTags"]
         return {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
+
+    def study_instance_uid(self, study: str) -> str:
+        """Return the StudyInstanceUID of a study."""
+        return str(self._get(f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"])
+
+    def documents(self, study_instance_uids: Iterable[str]) -> dict[str, list[Document]]:
+        """Return what may be reports of these studies, by the study's Orthanc id, the newest first.
+
+        Asked once for all of them, and answered from Orthanc's database alone.
+        """
+        studies = "\\".join(study_instance_uids)
+        if not studies:
+            return {}
+        wanted = {"Level": "Series", "Expand": True, "Query": {"StudyInstanceUID": studies, "Modality": DOCUMENTS}}
+        try:
+            series = json.loads(self._orthanc.RestApiPost("/tools/find", json.dumps(wanted).encode()))
+        except self._orthanc.OrthancException as error:
+            raise Unavailable("Orthanc did not answer") from error
+        found: dict[str, list[Document]] = {}
+        for one in sorted(series, key=lambda one: str(one["LastUpdate"]), reverse=True):
+            documents = [Document(instance, str(one["LastUpdate"])) for instance in one["Instances"]]
+            found.setdefault(str(one["ParentStudy"]), []).extend(documents)
+        return found
 
     def lookup(self, sop_instance_uid: str) -> str | None:
         """Return the Orthanc id of an instance, or None."""

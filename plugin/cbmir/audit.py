@@ -168,11 +168,11 @@ def _what(path: str) -> dict[str, str | None]:
 
 
 def _studies(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the StudyInstanceUIDs in an answer of similar or heatmap: that asked about, and those shown beside it."""
+    """Return the StudyInstanceUIDs in an answer: that asked about, and those shown beside it."""
     shown = {one["StudyInstanceUID"] for case in found.get("cases", []) for one in case["slices"]}
     if "against" in found:
         shown.add(found["against"]["StudyInstanceUID"])
     return {
-        "queryStudyInstanceUID": found["query"]["StudyInstanceUID"] if found else None,
+        "queryStudyInstanceUID": found.get("query", found).get("StudyInstanceUID"),
         "StudyInstanceUIDs": sorted(shown),
     }

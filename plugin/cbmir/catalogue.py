@@ -140,6 +140,12 @@ class Catalogue(Succession):
                 ).rowcount
             )
 
+    def withdraw_feedback(self, feedback: Feedback) -> None:
+        """Forget a reader's word on a pair, if there is one."""
+        pair = "query = :query AND query_frame = :query_frame AND hit = :hit AND hit_frame = :hit_frame"
+        with self._transaction() as database:
+            database.execute(f"DELETE FROM feedback WHERE {pair}", asdict(feedback))
+
     # ---- reading: any thread ----
 
     def feedback(self) -> list[Feedback]:

@@ -95,12 +95,12 @@ def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparis
 
 
 def parse_feedback(posted: Mapping[str, Any], model: str, now: datetime) -> Feedback:
-    """Return what a reader said of a hit of this model. Raises BadRequest as parse_query."""
+    """Return what a reader said of a hit of this model; null takes it back. Raises BadRequest as parse_query."""
     for name in ("query", "hit"):
         if not isinstance(posted.get(name), str) or not is_orthanc_id(posted[name]):
             raise BadRequest(f"{name} must be the Orthanc id of an instance")
-    if posted.get("verdict") not in VERDICTS:
-        raise BadRequest(f"verdict must be one of {', '.join(VERDICTS)}")
+    if "verdict" not in posted or posted["verdict"] not in (*VERDICTS, None):
+        raise BadRequest(f"verdict must be one of {', '.join(VERDICTS)}, or null to take it back")
     frames = {name: str(posted.get(name, 1)) for name in ("queryFrame", "hitFrame")}
     query_frame, hit_frame = (_whole(frames, name, default=1, most=MOST_FRAMES) for name in frames)
     time = now.isoformat(timespec="seconds")

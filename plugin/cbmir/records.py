@@ -108,13 +108,20 @@ class ChangeOfModel:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """A reader's word on a hit: `verdict` is "similar" or "different". Says nothing of who the reader is."""
+    """A reader's word on a hit. Says nothing of who the reader is.
+
+    Attributes
+    ----------
+    verdict
+        "similar" or "different"; None where an earlier word is taken back, which is never kept.
+
+    """
 
     query: str
     query_frame: int
     hit: str
     hit_frame: int
-    verdict: str
+    verdict: str | None
     model: str
     time: str
 

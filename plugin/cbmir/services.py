@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cbmir.inbox import Inbox, Progress
     from cbmir.index import SliceIndex
     from cbmir.reader import Reader
+    from cbmir.reports import Reports
     from cbmir.settings import Settings
     from cbmir.spaces import Space
 
@@ -29,6 +30,7 @@ class Services:
     embedder: Embedder
     index: SliceIndex
     reader: Reader
+    reports: Reports
     search: Search
     settings: Settings
     inbox: Inbox

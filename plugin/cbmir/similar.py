@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HEAT_DECIMALS = 6
 NO_INSTANCE = "there is no such instance"
 NO_UID = "there is no instance with this SOPInstanceUID"
+NO_STUDY = "there is no such study"
 TOWARDS, AWAY = 0.75, 0.25
 """Weights of what a reader called similar and different, beside the query's 1: the customary ones."""
 
@@ -65,6 +66,7 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
     answers = Answers(
         services.archive,
         services.catalogue,
+        services.reports,
         anonymize=settings.anonymize,
         viewer=viewer.is_installed(Path(settings.viewer_directory)),
     )
@@ -95,12 +97,23 @@ def heatmap(services: Services, comparison: Comparison, caller: Caller) -> dict[
     }
 
 
+def report(services: Services, study: str) -> dict[str, Any]:
+    """Return the answer of GET /cbmir/report/<study>. In anonymous mode NotFound: a report may say whose it is."""
+    if services.settings.anonymize:
+        raise NotFound("in anonymous mode no report is shown")
+    try:
+        uid = services.archive.study_instance_uid(study)
+    except NotFound:
+        raise NotFound(NO_STUDY) from None
+    lines = services.reports.first_lines(study, uid)
+    return {"disclaimer": DISCLAIMER, "studyOrthancId": study, "StudyInstanceUID": uid, "lines": lines}
+
+
 def _class_number(labels: tuple[str, ...], predicted: Prediction | None) -> int:
+    """Return the number of the class as `Classifier.classes` gives it: -1 for what is far from all of them."""
     if predicted is None:
         raise BadRequest("the model predicts no classes: leave out class=predicted")
-    if predicted.label is None:
-        raise BadRequest("the slice is far from every class that the model knows: leave out class=predicted")
-    return labels.index(predicted.label)
+    return -1 if predicted.label is None else labels.index(predicted.label)
 
 
 def _heat(opened: _Opened, vector: NDArray[np.float32]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from dicom_files import mr_slice, picture
 from jsonschema import Draft202012Validator, ValidationError
 from parts import Workplace, tiny_embedder
+from reports import structured_report
 
 import cbmir
 from cbmir import query as query_module
@@ -175,12 +176,19 @@ def test_a_model_that_tells_no_classes_apart_answers_as_promised(tmp_path: Path)
 
 def test_the_other_routes_answer_as_promised(workplace: Workplace, stored: list[str]) -> None:
     check("heatmap", workplace.get(f"heatmap/{stored[0]}", against=stored[1], roi="1,1,9,9"), 200)
+    workplace.store(structured_report("P1", 1), structured_report("P4", 4, content=[]))
+    lines = [
+        check("report", workplace.get(f"report/{workplace.orthanc.above(name)[1]}"), 200)["lines"] for name in stored
+    ]
+    assert [bool(some) for some in lines] == [True, False, False, False, False]
     assert check("openapi", workplace.get("openapi.json"), 200) == OPENAPI
     check("reindex", post(workplace, "reindex", {"states": ["failed"]}), 202)
     given = {"query": stored[0], "hit": stored[1], "verdict": "different", "hitFrame": 1}
     validate(given, schema("FeedbackGiven"))
     check("giveFeedback", post(workplace, "feedback", given), 201)
     assert len(check("feedback", workplace.get("feedback"), 200)["feedback"]) == 1
+    check("giveFeedback", post(workplace, "feedback", given | {"verdict": None}), 200)
+    validate(given | {"verdict": None}, schema("FeedbackGiven"))
     check("model", workplace.get("model"), 200)
     workplace.catalogue.add_quality(Quality("2026-01-31", 5, 2, 2, 2, 0.5, 0.4, 0.3, 0.2), workplace.embedder.model_id)
     assert len(check("quality", workplace.get("quality"), 200)["quality"]) == 1
@@ -211,6 +219,8 @@ def test_errors_are_as_promised(workplace: Workplace, stored: list[str], monkeyp
     assert check("similar", workplace.get(f"similar/{other}"), 404)["error"]["code"] == "not_indexed"
     check("heatmap", workplace.get(f"heatmap/{stored[0]}"), 400)
     check("heatmap", workplace.get(f"heatmap/{stored[0]}", against=NOBODY), 404)
+    check("report", workplace.get("report/x"), 400)
+    check("report", workplace.get(f"report/{NOBODY}"), 404)
     check("reindex", post(workplace, "reindex", {}, "text/plain"), 400)
     check("giveFeedback", post(workplace, "feedback", {}), 400)
     check("giveFeedback", post(workplace, "feedback", {"query": NOBODY, "hit": NOBODY, "verdict": "similar"}), 404)
@@ -219,7 +229,7 @@ def test_errors_are_as_promised(workplace: Workplace, stored: list[str], monkeyp
     workplace.state.services = None
     for operation_id, (path, method, _) in OPERATIONS.items():
         if operation_id not in {"status", "openapi"}:
-            name = path.removeprefix("/cbmir/").replace("{instance}", stored[0])
+            name = re.sub(r"{\w+}", stored[0], path.removeprefix("/cbmir/"))
             given = {"against": stored[1]} if operation_id == "heatmap" else {}
             request = Request(method.upper(), name, given, {"content-type": "application/json"}, b"{}")
             check(operation_id, workplace.api(request), 503)
@@ -242,12 +252,12 @@ def routes(workplace: Workplace) -> set[str]:
 
 
 def test_every_route_is_described_and_every_description_is_a_route(workplace: Workplace) -> None:
-    assert routes(workplace) == {path.removesuffix("/{instance}") for path in OPENAPI["paths"]}
+    assert routes(workplace) == {path.partition("/{")[0] for path in OPENAPI["paths"]}
 
 
 @pytest.mark.parametrize("path", OPENAPI["paths"])
 def test_the_methods_of_a_route_are_those_described(workplace: Workplace, path: str) -> None:
-    response = workplace.api(Request("PUT", path.removeprefix("/cbmir/").replace("{instance}", NOBODY)))
+    response = workplace.api(Request("PUT", re.sub(r"{\w+}", NOBODY, path.removeprefix("/cbmir/"))))
     for operation_id, (described, _, _) in OPERATIONS.items():
         if described == path:
             check(operation_id, response, 405)

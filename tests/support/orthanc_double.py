@@ -54,6 +54,8 @@ class OrthancDouble:
         self.metrics: dict[str, float] = {}
         self._above: dict[str, tuple[str, str, str]] = {}
         self._tags: dict[str, dict[str, str]] = {}
+        self._uids: dict[str, str] = {}
+        self._modalities: dict[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Refuse what is not stubbed; what Python itself looks for in a module may be missing."""
@@ -74,6 +76,8 @@ class OrthancDouble:
         self.files[instance] = file
         self._above[instance] = series, study, patient_id
         self._tags[study] = {"PatientName": str(found.get("PatientName", "")), "PatientID": patient}
+        self._uids[study] = uids[0]
+        self._modalities[series] = str(found.get("Modality", ""))
         return instance
 
     def delete(self, orthanc_id: str) -> None:
@@ -102,6 +106,23 @@ class OrthancDouble:
             page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
             return json.dumps(self._series()[page["since"] : page["since"] + page["limit"]]).encode()
         return json.dumps(self._resource(level, name)).encode()
+
+    def RestApiPost(self, uri: str, body: bytes) -> bytes:  # noqa: N802
+        self.calls.append(uri)
+        self._perhaps_fail(uri)
+        if uri != "/tools/find":
+            raise AssertionError(f"the test stubs no POST {uri}")
+        wanted = json.loads(body)
+        assert (wanted["Level"], wanted["Expand"]) == ("Series", True)
+        values = {keyword: set(value.split("\\")) for keyword, value in wanted["Query"].items()}
+        assert values.keys() == {"StudyInstanceUID", "Modality"}
+        found = [
+            one
+            for one in self._series()
+            if self._uids[one["ParentStudy"]] in values["StudyInstanceUID"]
+            and self._modalities[one["ID"]] in values["Modality"]
+        ]
+        return json.dumps(found).encode()
 
     def GetDicomForInstance(self, orthanc_id: str) -> bytes:  # noqa: N802
         self.calls.append(f"file of {orthanc_id}")
@@ -132,7 +153,8 @@ class OrthancDouble:
         """Return all series by their ids, as some versions of Orthanc do; time is the number of the last arrival."""
         found: dict[str, dict[str, Any]] = {}
         for arrival, instance in enumerate(self.files):
-            one = found.setdefault(self._above[instance][0], {"Instances": []})
+            series, study, _ = self._above[instance]
+            one = found.setdefault(series, {"ID": series, "ParentStudy": study, "Instances": []})
             one["Instances"].append(instance)
             one["LastUpdate"] = f"20240101T{arrival:06d}"
         return [found[series] for series in sorted(found)]
@@ -147,7 +169,11 @@ class OrthancDouble:
             return {"ParentStudy": self._known(studies, name)}
         if level == "studies":
             patients = {study: patient for _, study, patient in above}
-            return {"ParentPatient": self._known(patients, name), "PatientMainDicomTags": self._tags[name]}
+            return {
+                "ParentPatient": self._known(patients, name),
+                "PatientMainDicomTags": self._tags[name],
+                "MainDicomTags": {"StudyInstanceUID": self._uids[name]},
+            }
         if level == "patients":
             return {"ID": self._known({patient: patient for _, _, patient in above}, name)}
         raise AssertionError(f"the test stubs no {level}/{name}")

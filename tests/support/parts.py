@@ -21,6 +21,7 @@ from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
 from cbmir.reader import Reader
 from cbmir.records import Embedded, Series
+from cbmir.reports import Reports
 from cbmir.search import Search
 from cbmir.services import Services, State
 from cbmir.settings import Settings
@@ -148,6 +149,7 @@ class Workplace:
             self.embedder,
             self.index,
             reader,
+            Reports(archive),
             self.search,
             self.settings,
             self.inbox,

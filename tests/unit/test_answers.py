@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from dicom_files import CANARY, mr_slice
 from parts import Workplace
+from reports import structured_report
 
 from cbmir.answers import Answers
 from cbmir.cases import Case, Hit
@@ -30,7 +31,8 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
 
 
 def answers(workplace: Workplace, *, anonymize: bool = False, viewer: bool = True) -> Answers:
-    return Answers(workplace.services.archive, workplace.catalogue, anonymize=anonymize, viewer=viewer)
+    parts = workplace.services
+    return Answers(parts.archive, parts.catalogue, parts.reports, anonymize=anonymize, viewer=viewer)
 
 
 def slices(workplace: Workplace) -> list[CataloguedSlice]:
@@ -83,6 +85,31 @@ def test_anonymous_answers_hold_nothing_of_who_or_when(workplace: Workplace) -> 
     for secret in (CANARY, '"P0"', "20240131", "050Y", 'patient"'):
         assert secret not in text
     assert "MR BRAIN" in text
+
+
+def test_a_case_says_where_the_report_of_its_study_is(workplace: Workplace) -> None:
+    workplace.store(structured_report("P1", 1))
+    urls = {case["StudyInstanceUID"]: case["reportUrl"] for case in answers(workplace).cases(cases(workplace))}
+    found = next(one for one in slices(workplace) if one.sop_instance_uid == mr_slice("P1", 1).SOPInstanceUID)
+    reported = f"/cbmir/report/{found.series.study_orthanc_id}"
+    assert [url for url in urls.values() if url] == [urls[found.series.study_instance_uid]] == [reported]
+
+
+def test_one_question_tells_of_all_reports_and_without_its_answer_there_are_just_none(workplace: Workplace) -> None:
+    workplace.store(structured_report("P1", 1))
+    workplace.orthanc.calls.clear()
+    workplace.orthanc.failing = {"/tools/find": 1}
+    shown = answers(workplace).cases(cases(workplace))
+    assert [case["reportUrl"] for case in shown] == [None] * 3
+    assert workplace.orthanc.calls.count("/tools/find") == 1
+
+
+def test_in_anonymous_mode_nobody_asks_for_reports(workplace: Workplace) -> None:
+    workplace.store(structured_report("P1", 1))
+    workplace.orthanc.calls.clear()
+    shown = answers(workplace, anonymize=True).cases(cases(workplace))
+    assert [case["reportUrl"] for case in shown] == [None] * 3
+    assert "/tools/find" not in workplace.orthanc.calls
 
 
 def test_a_patient_without_name_has_only_what_is_known(tmp_path: Path) -> None:

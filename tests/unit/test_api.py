@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from dicom_files import CANARY, mr_slice, picture
-from parts import MODEL, Workplace
+from parts import MODEL, Workplace, tiny_classifier, tiny_embedder
 
 from cbmir.web import Request, Response
 
@@ -137,6 +138,19 @@ def test_cases_can_be_kept_to_the_class_that_the_slice_looks_most_like(workplace
     kept = {case["slices"][0]["orthancId"] for case in similar(workplace, stored[0], **{"class": "predicted"})["cases"]}
     alike = {name for name in stored[1:] if similar(workplace, name)["prediction"]["looksMostLike"] == looks}
     assert kept == alike & {case["slices"][0]["orthancId"] for case in answer["cases"]}
+
+
+def test_of_a_slice_that_is_far_from_every_class_the_cases_can_be_kept_to_such_slices(tmp_path: Path) -> None:
+    """A reader who had switched the filter on got an error for such a slice, and no cases."""
+    embedder = tiny_embedder()
+    aloof = dataclasses.replace(tiny_classifier(), far_below=2.0)
+    workplace = Workplace(tmp_path, embedder=dataclasses.replace(embedder, classifier=aloof))
+    query, other = workplace.store(mr_slice("P1", 1), mr_slice("P2", 2))
+    workplace.work()
+    answer = similar(workplace, query, **{"class": "predicted"})
+    assert answer["prediction"]["noneOfThese"]
+    assert [case["slices"][0]["orthancId"] for case in answer["cases"]] == [other]
+    workplace.close()
 
 
 def test_filters_narrow_the_cases(workplace: Workplace, stored: list[str]) -> None:
@@ -312,11 +326,31 @@ def test_what_a_reader_says_is_kept_and_listed(workplace: Workplace, stored: lis
     assert body(workplace.get("feedback")) == {"feedback": [said]}
 
 
+def test_a_reader_may_take_back_what_was_said_and_nothing_else_goes_with_it(
+    workplace: Workplace, stored: list[str]
+) -> None:
+    given = {"query": stored[0], "hit": stored[1], "verdict": "similar"}
+    post(workplace, "feedback", given)
+    other = body(post(workplace, "feedback", given | {"hit": stored[2]}))
+    for _ in ("taken back", "nothing left to take back"):
+        response = post(workplace, "feedback", given | {"verdict": None})
+        assert response.status == 200
+        assert body(response)["verdict"] is None
+        assert body(workplace.get("feedback")) == {"feedback": [other]}
+
+
+def test_a_verdict_must_be_named_even_to_take_it_back(workplace: Workplace, stored: list[str]) -> None:
+    given = {"query": stored[0], "hit": stored[1]}
+    post(workplace, "feedback", given | {"verdict": "similar"})
+    assert "verdict must be" in error(post(workplace, "feedback", given), 400)
+    assert len(body(workplace.get("feedback"))["feedback"]) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
         ({"verdict": "nice"}, 400, "verdict must be one of similar, different"),
-        ({"verdict": None}, 400, "verdict"),
+        ({"verdict": ""}, 400, "null to take it back"),
         ({"hit": "x"}, 400, "hit must be the Orthanc id"),
         ({"hit": ["a"]}, 400, "hit must be the Orthanc id"),
         ({"query": None}, 400, "query must be the Orthanc id"),
