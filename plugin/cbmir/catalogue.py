@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series, Window
 from cbmir.sql import clause, marks, portions
 from cbmir.succession import Succession
 
@@ -69,8 +69,12 @@ class Catalogue(Succession):
             ).fetchall()
             came = [
                 database.execute(
-                    "INSERT INTO slice (instance, frame, model, vector) VALUES (?, ?, ?, ?) RETURNING label",
-                    (row[0], frame, model, np.ascontiguousarray(vector, np.float32).tobytes()),
+                    "INSERT INTO slice (instance, frame, model, vector, window_center, window_width)"
+                    " VALUES (?, ?, ?, ?, ?, ?) RETURNING label",
+                    (
+                        *(row[0], frame, model, np.ascontiguousarray(vector, np.float32).tobytes()),
+                        *embedded.windows.get(frame, (None, None)),
+                    ),
                 ).fetchone()[0]
                 for frame, vector in embedded.vectors.items()
             ]
@@ -257,14 +261,15 @@ class Catalogue(Succession):
         series: dict[int, Series | None] = {}
         for some in portions(labels):
             for row in self._connection().execute(
-                "SELECT label, orthanc_id, frame, number_of_frames, SOPInstanceUID, series"
+                "SELECT label, orthanc_id, frame, number_of_frames, SOPInstanceUID, series, window_center, window_width"
                 f" FROM slice JOIN instance ON instance.id = slice.instance WHERE label IN ({marks(some)})",
                 some,
             ):
                 if row[5] not in series:
                     series[row[5]] = self._series(row[5])
                 if (its := series[row[5]]) is not None:
-                    found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], its)
+                    window = None if row[6] is None else Window(*row[6:])
+                    found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], its, window)
         return found
 
     def select(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> NDArray[np.int64]:

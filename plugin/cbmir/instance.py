@@ -24,7 +24,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import Slice
-from cbmir.records import FACTS, one_line
+from cbmir.records import FACTS, Window, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,6 +221,7 @@ def _slice(dataset: Dataset, index: int, frames: int) -> Slice:
         padding=_padding(dataset) if stored.ndim == 2 else None,
         spacing=_spacing(dataset, index),
         orientation=_orientation(dataset, index),
+        window=_window(dataset, index),
     )
 
 
@@ -329,6 +330,13 @@ def _spacing(dataset: Dataset, index: int) -> tuple[float, float]:
         if pair and min(pair) > 0 and max(pair) / min(pair) <= 100:
             return pair[0], pair[1]
     return 1.0, 1.0
+
+
+def _window(dataset: Dataset, index: int) -> Window | None:
+    """Return the first window of a frame; believable values only."""
+    values = [_functional(dataset, index, "FrameVOILUTSequence", f"Window{part}") for part in ("Center", "Width")]
+    numbers = _numbers([value[0] if hasattr(value, "append") and value else value for value in values], 2)
+    return Window(*numbers) if numbers and numbers[1] > 0 else None
 
 
 def _orientation(dataset: Dataset, index: int) -> tuple[float, ...] | None:

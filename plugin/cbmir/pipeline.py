@@ -9,7 +9,7 @@ import numpy as np
 
 from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
 from cbmir.failpoints import reach
-from cbmir.pixels import prepare
+from cbmir.pixels import prepare, shown_window
 from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cbmir.embedding import Embedder
     from cbmir.instance import Instance
     from cbmir.reader import Reader
-    from cbmir.records import Series
+    from cbmir.records import Series, Window
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ class _Job:
     instance: Instance
     series: Series
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    windows: dict[int, Window] = field(default_factory=dict)
     left_out: list[CbmirError] = field(default_factory=list)
     read: bool = False
 
@@ -90,7 +91,10 @@ class Pipeline:
             jobs.append(opened)
             for number in range(1, opened.instance.number_of_frames + 1):
                 try:
-                    square = prepare(opened.instance.frame(number), self._embedder.size)
+                    image = opened.instance.frame(number)
+                    square = prepare(image, self._embedder.size)
+                    if (window := shown_window(image)) is not None:
+                        opened.windows[number] = window
                 except CbmirError as error:
                     opened.left_out.append(error)
                 except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
@@ -143,6 +147,7 @@ def _outcome(job: _Job) -> Outcome:
         job.instance.number_of_frames,
         job.vectors,
         f"{len(left_out)} frames left out: {left_out[0]}" if left_out else None,
+        job.windows,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.errors import UnreadableSlice, UnsupportedSlice
+from cbmir.records import Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,8 @@ class Slice:
         Distance between rows and between columns, in mm or as a ratio; (1, 1) where unknown.
     orientation
         ImageOrientationPatient (PS3.3 C.7.6.2.1.1): direction of a row, then of a column; None where unknown.
+    window
+        The first of the header's own (PS3.3 C.11.2), or None.
 
     """
 
@@ -55,6 +58,7 @@ class Slice:
     padding: tuple[float, float] | None = None
     spacing: tuple[float, float] = (1.0, 1.0)
     orientation: tuple[float, ...] | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,19 @@ def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
     square = np.zeros((1, size, size), np.float32)
     square[0, where.top : where.top + where.height, where.left : where.left + where.width] = small
     return square
+
+
+def shown_window(image: Slice) -> Window | None:
+    """Return the window that a viewer first shows a slice with: the header's, or else all of its values.
+
+    None for colour, which is shown as it is.
+    """
+    if image.stored.ndim == 3:
+        return None
+    if image.window is not None:
+        return image.window
+    low, high = sorted(float(end) * image.slope + image.intercept for end in (image.stored.min(), image.stored.max()))
+    return Window((low + high) / 2, high - low)
 
 
 def place(image: Slice, size: int = SIZE) -> Placement:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,9 +55,16 @@ class Series:
     facts: dict[str, str]
 
 
+class Window(NamedTuple):
+    """The middle and the width of the grey values that are shown, after the modality LUT (PS3.3 C.11.2.1.2)."""
+
+    center: float
+    width: float
+
+
 @dataclass(frozen=True, slots=True)
 class CataloguedSlice:
-    """One frame of an instance, as the index knows it by its label."""
+    """One frame of an instance, as the index knows it by its label; `window` is None for colour."""
 
     label: int
     orthanc_id: str
@@ -65,6 +72,7 @@ class CataloguedSlice:
     number_of_frames: int
     sop_instance_uid: str
     series: Series
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,8 @@ class Embedded:
         Frame, counted from 1 → (dim,) float32 of unit length.
     note
         Which frames were left out and why, or None.
+    windows
+        Frame → the window that a viewer first shows it with; none for colour.
 
     """
 
@@ -184,3 +194,4 @@ class Embedded:
     number_of_frames: int
     vectors: dict[int, NDArray[np.float32]]
     note: str | None = None
+    windows: dict[int, Window] = field(default_factory=dict)

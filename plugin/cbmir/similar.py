@@ -12,7 +12,7 @@ from cbmir import regions, viewer
 from cbmir.access import require
 from cbmir.answers import DISCLAIMER, Answers, prediction
 from cbmir.errors import BadRequest, NotFound
-from cbmir.pixels import place, prepare
+from cbmir.pixels import place, prepare, shown_window
 from cbmir.query import is_orthanc_id
 from cbmir.records import CataloguedSlice
 
@@ -177,7 +177,9 @@ def _read(services: Services, orthanc_id: str, frame: int) -> tuple[CataloguedSl
             raise BadRequest("this is the id of a series, study or patient; name one of its instances") from None
         raise NotFound(NO_INSTANCE) from None
     image = instance.frame(frame)
-    found = CataloguedSlice(0, orthanc_id, frame, instance.number_of_frames, instance.sop_instance_uid, series)
+    found = CataloguedSlice(
+        *(0, orthanc_id, frame, instance.number_of_frames, instance.sop_instance_uid), series, shown_window(image)
+    )
     return found, image
 
 

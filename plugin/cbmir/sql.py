@@ -23,6 +23,8 @@ CREATE TABLE slice (
     frame INTEGER NOT NULL,
     model TEXT NOT NULL,
     vector BLOB NOT NULL,
+    window_center REAL,  -- of the grey values that a viewer first shows; NULL for colour
+    window_width REAL,
     UNIQUE (instance, frame, model)
 );
 CREATE INDEX slice_model ON slice(model);
@@ -103,7 +105,7 @@ MIGRATIONS = {
     1: f"""
 ALTER TABLE slice RENAME TO slice_1;
 {_SLICE}
-INSERT INTO slice SELECT label, instance, frame, model, vector FROM slice_1;
+INSERT INTO slice (label, instance, frame, model, vector) SELECT label, instance, frame, model, vector FROM slice_1;
 DELETE FROM sqlite_sequence WHERE name = 'slice';
 UPDATE sqlite_sequence SET name = 'slice' WHERE name = 'slice_1';
 DROP TABLE slice_1;

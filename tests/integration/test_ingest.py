@@ -385,7 +385,7 @@ def test_each_frame_of_an_enhanced_image_is_a_slice_of_its_own(orthanc: OrthancP
         assert answer["cases"][0]["slices"][0]["orthancId"] == alike
         back = orthanc.similar(alike)["cases"][0]["slices"][0]
         assert (back["orthancId"], back["frame"]) == (enhanced, index + 1)
-        assert back["thumbnailUrl"].endswith(f"/frames/{index}/preview")
+        assert f"/frames/{index}/rendered?" in back["thumbnailUrl"]
         assert orthanc.http.get(back["thumbnailUrl"]).headers["Content-Type"] == "image/png"
     assert orthanc.http.get(f"/cbmir/similar/{enhanced}?frame=4").status_code == 404
 

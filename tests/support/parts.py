@@ -20,7 +20,7 @@ from cbmir.errors import ModelError
 from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
 from cbmir.reader import Reader
-from cbmir.records import Embedded, Series
+from cbmir.records import Embedded, Series, Window
 from cbmir.reports import Reports
 from cbmir.search import Search
 from cbmir.services import Services, State
@@ -95,7 +95,8 @@ def embedded(
     """Return an instance as it comes from the network; `vectors` is one row a frame."""
     rows = units(np.eye(1, DIM) if vectors is None else np.atleast_2d(vectors))
     frames = dict(enumerate(rows, start=1))
-    return Embedded(name, sop or f"1.9.{name}", belongs_to or series(), len(rows), frames, note)
+    windows = dict.fromkeys(frames, Window(100.5, 200))
+    return Embedded(name, sop or f"1.9.{name}", belongs_to or series(), len(rows), frames, note, windows)
 
 
 def _load(installed: Mapping[str, Embedder], folder: Path) -> Embedder:

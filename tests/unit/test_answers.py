@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from reports import structured_report
 
 from cbmir.answers import Answers
 from cbmir.cases import Case, Hit
-from cbmir.records import FACTS, Label
+from cbmir.records import FACTS, Label, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,11 +143,24 @@ def test_labels_of_study_and_series_are_both_shown(workplace: Workplace) -> None
     assert shown["indexed"] is False
 
 
+def test_a_thumbnail_has_the_window_that_the_viewer_shows_first(workplace: Workplace) -> None:
+    found = dataclasses.replace(slices(workplace)[0], window=Window(1e22, 300.5))
+    thumbnail = urlsplit(answers(workplace).query(found, indexed=True)["thumbnailUrl"])
+    asked = {name: float(value) for name, (value,) in parse_qs(thumbnail.query).items()}
+    assert asked == {"width": 192, "height": 192, "smooth": 1, "window-center": 1e22, "window-width": 300.5}
+
+
+def test_a_slice_without_window_is_shown_with_all_its_values(workplace: Workplace) -> None:
+    found = dataclasses.replace(slices(workplace)[0], window=None)
+    thumbnail = answers(workplace).query(found, indexed=True)["thumbnailUrl"]
+    assert thumbnail == f"/instances/{found.orthanc_id}/frames/0/preview"
+
+
 @pytest.mark.parametrize(("anonymize", "viewer"), list(itertools.product([False, True], repeat=2)))
 def test_links_lead_to_the_picture_and_into_the_viewer(workplace: Workplace, *, anonymize: bool, viewer: bool) -> None:
     found = slices(workplace)[0]
     shown = answers(workplace, anonymize=anonymize, viewer=viewer).query(found, indexed=True)
-    assert shown["thumbnailUrl"] == f"/instances/{found.orthanc_id}/frames/0/preview"
+    assert urlsplit(shown["thumbnailUrl"]).path == f"/instances/{found.orthanc_id}/frames/0/rendered"
     link = urlsplit(shown["viewerUrl"])
     if viewer:
         assert link.path == "/ohif/viewer"

@@ -12,7 +12,7 @@ from parts import DIM, MODEL, embedded, series, units
 from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
 from cbmir.matching import parse
-from cbmir.records import Feedback, Label, Quality
+from cbmir.records import Feedback, Label, Quality, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -561,3 +561,14 @@ def test_feedback_outlives_the_sending_of_the_same_images_once_more(catalogue: C
     catalogue.add_feedback(said)
     catalogue.enqueue(["b"])
     assert catalogue.feedback() == [said]
+
+
+def test_a_slice_keeps_the_window_that_it_is_shown_with(catalogue: Catalogue) -> None:
+    (grey,) = put(catalogue, "grey")
+    colour = embedded("colour")
+    colour.windows.clear()
+    catalogue.enqueue(["colour"])
+    ((coloured,), _) = catalogue.record(colour, MODEL)
+    found = catalogue.slices([grey, coloured])
+    assert found[grey].window == Window(100.5, 200)
+    assert found[coloured].window is None

@@ -245,6 +245,27 @@ def test_a_frame_has_the_geometry_of_its_own_functional_group_or_of_the_shared_o
     assert (instance.frame(2).slope, instance.frame(2).intercept) == (4, 1)
 
 
+def test_a_frame_has_the_window_of_its_own_functional_group() -> None:
+    windows = [{"WindowCenter": [50, 9], "WindowWidth": [80, 9]}, {"WindowCenter": 7, "WindowWidth": 0.5}]
+    instance = read(to_bytes(enhanced([{"FrameVOILUTSequence": window} for window in windows])), Limits())
+    assert [instance.frame(number).window for number in (1, 2)] == [(50, 80), (7, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"WindowCenter": 5},
+        {"WindowWidth": 5},
+        {"WindowCenter": 5, "WindowWidth": 0},
+        {"WindowCenter": 5, "WindowWidth": -3},
+        {"WindowCenter": "", "WindowWidth": ""},
+    ],
+)
+def test_a_window_that_is_none_is_not_taken(tags: dict[str, Any]) -> None:
+    assert read(mr_file(**tags), Limits()).frame(1).window is None
+
+
 @pytest.mark.parametrize("number", ["-3", "0", ""])
 def test_a_senseless_number_of_frames_counts_as_one(number: str) -> None:
     assert read(mr_file(NumberOfFrames=number), Limits()).number_of_frames == 1

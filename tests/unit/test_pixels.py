@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cbmir.errors import UnreadableSlice, UnsupportedSlice
-from cbmir.pixels import SIZE, Slice, prepare
+from cbmir.pixels import SIZE, Slice, prepare, shown_window
+from cbmir.records import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,3 +260,20 @@ def test_the_stored_pixels_are_left_alone() -> None:
     stored = ramp()
     stored.flags.writeable = False
     prepare(Slice(stored, inverted=True, padding=(0, 3), slope=2.0))
+
+
+# ---- the window that a viewer shows ----
+
+
+def test_a_slice_is_shown_with_the_window_of_its_header() -> None:
+    assert shown_window(Slice(ramp(), window=Window(40, 400))) == (40, 400)
+
+
+@pytest.mark.parametrize(("slope", "window"), [(1.0, (2047.5, 4095)), (2.0, (4085, 8190)), (-2.0, (-4105, 8190))])
+def test_without_a_window_all_values_are_shown(slope: float, window: tuple[float, float]) -> None:
+    intercept = 0.0 if slope == 1 else -10.0
+    assert shown_window(Slice(ramp(), slope=slope, intercept=intercept)) == window
+
+
+def test_colour_has_no_window() -> None:
+    assert shown_window(Slice(np.zeros((4, 4, 3), np.uint8), window=Window(1, 2))) is None
