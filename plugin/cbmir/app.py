@@ -82,7 +82,10 @@ class App:
             own = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, own, max(NICENESS, os.getpriority(os.PRIO_PROCESS, own)))
         try:
-            with _exclusive(Path(self._settings.data_directory)):
+            directory = Path(self._settings.data_directory)
+            with _exclusive(directory):
+                if directory.stat().st_mode & 0o077:
+                    self._log(f"others than its owner may enter {directory}, which holds patient data: chmod 700 it")
                 self._run()
         except CbmirError as error:
             self.disable(str(error))
@@ -157,6 +160,7 @@ class _exclusive:  # noqa: N801 - used like a function
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = (self._directory / "lock").open("wb", buffering=0)
+            os.fchmod(self._file.fileno(), 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.__exit__()

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler, SysLogHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbmir.errors import CbmirError, Forbidden, Hidden, SettingsError, Unavailable
@@ -23,7 +24,6 @@ from cbmir.records import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from cbmir.settings import Settings
     from cbmir.web import Request
@@ -121,6 +121,8 @@ def open_audit(settings: Settings, directory: Path, log: Callable[[str], None]) 
         if settings.audit == "file":
             handler = _PrivateFile(directory / FILE, maxBytes=MOST_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
         elif settings.audit == "syslog":
+            # the handler itself would take a missing one for one that comes later, and say nothing
+            Path(SYSLOG).stat()
             handler = SysLogHandler(SYSLOG, SysLogHandler.LOG_AUTHPRIV)
             handler.ident = "orthanc-cbmir: "
     except OSError as error:

@@ -53,7 +53,10 @@ class Catalogue(Succession):
             )
             for series in {series for _, series in dropped if series is not None}:
                 self._drop_empty_series(database, series)
-            return [label for labels, _ in dropped for label in labels]
+        gone = [label for labels, _ in dropped for label in labels]
+        if gone:
+            self._overwrite_deleted()
+        return gone
 
     def record(self, embedded: Embedded, model: str, *, beside: str | None = None) -> tuple[list[int], list[int]]:
         """Write an instance's vectors in place of older ones. Return the labels that came and those that are gone.

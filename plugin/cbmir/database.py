@@ -89,6 +89,14 @@ class Database:
             for step in range(version, SCHEMA_VERSION):
                 database.executescript(f"BEGIN; {MIGRATIONS[step]} COMMIT;")
 
+    def _overwrite_deleted(self) -> None:
+        """Have the file itself hold what was committed, and the log nothing: what was deleted is in neither then.
+
+        Where a reader or a full disk is in the way, the next call or SQLite's own checkpoint does it.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def close(self) -> None:
         """Close this thread's connection; the others close with their threads."""
         database: Connection | None = self._local.__dict__.pop("database", None)

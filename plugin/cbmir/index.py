@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 import hnswlib
@@ -30,7 +31,11 @@ EF_SEARCH = 200
 SMALLEST_CAPACITY = 4096
 GROWTH = 1.5
 MOST_DELETED = 0.2
-"""Share of deleted vectors at which a rebuild pays: they are still visited, and their bytes still there."""
+"""Share of deleted vectors at which a rebuild pays: they are still visited."""
+
+LONGEST_DELETED_SECONDS = 12 * 3600.0
+"""How long at most before a rebuild is due whatever it costs: the bytes of deleted vectors, which are patient data,
+are still in the graph and its snapshots. Long before a day is over, as it waits for the next maintenance."""
 
 FORMAT = 1
 MANIFEST = "index.json"
@@ -48,6 +53,7 @@ class SliceIndex:
         self._lock = ReadWriteLock()
         self._graph = self._new_graph(SMALLEST_CAPACITY)
         self._deleted = 0
+        self._deleted_since: float | None = None
         self.changes_since_snapshot = 0
 
     def __len__(self) -> int:
@@ -63,7 +69,7 @@ class SliceIndex:
         else:
             if not self.worn:
                 return "snapshot"
-            reason = "too much of the snapshot is deleted"
+            reason = "what is deleted must go from the snapshot"
         self.rebuild(live, vectors)
         return f"rebuilt: {reason}"
 
@@ -77,13 +83,16 @@ class SliceIndex:
         for labels, portion in vectors(shuffled):
             graph.add_items(portion, labels, num_threads=self._threads)
         with self._lock.write():
-            self._graph, self._deleted = graph, 0
+            self._graph, self._deleted, self._deleted_since = graph, 0, None
             self.changes_since_snapshot += 1
 
     @property
     def worn(self) -> bool:
-        """Whether so much is deleted that a rebuild pays."""
-        return self._deleted > MOST_DELETED * max(SMALLEST_CAPACITY, int(self._graph.get_current_count()))
+        """Whether a rebuild is due: so much is deleted that it pays, or something so long ago that it must go."""
+        if self._deleted > MOST_DELETED * max(SMALLEST_CAPACITY, int(self._graph.get_current_count())):
+            return True
+        # a clock that was set back proves nothing
+        return self._deleted_since is not None and not 0 <= time.time() - self._deleted_since < LONGEST_DELETED_SECONDS
 
     def add(self, labels: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Add (n, dim) float32 unit vectors under n new labels."""
@@ -100,6 +109,8 @@ class SliceIndex:
             newly = _mark_deleted(self._graph, labels)
             self._deleted += newly
             self.changes_since_snapshot += newly
+            if newly and self._deleted_since is None:
+                self._deleted_since = time.time()
 
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to k labels and their similarities, the most similar first."""
@@ -135,22 +146,24 @@ class SliceIndex:
         with self._lock.read():
             changes = self.changes_since_snapshot
             written = self._directory / "index.tmp"
-            written.unlink(missing_ok=True)
+            _make_private(written)
             self._graph.save_index(str(written))
             # hnswlib does not notice a full disk
             if written.stat().st_size != self._graph.index_file_size():
                 written.unlink()
                 raise OSError("the snapshot is shorter than the index: is the volume full?")
             count = int(self._graph.get_current_count())
+            since = self._deleted_since
         reach("snapshot-written")
-        written.chmod(0o600)
         sha256 = _sha256(written)
         final = self._directory / f"index-{sha256[:12]}.bin"
         _sync(written)
         written.rename(final)
         reach("snapshot-renamed")
-        facts = {"format": FORMAT, "file": final.name, "sha256": sha256, "count": count, **self._identity()}
+        facts = {"format": FORMAT, "file": final.name, "sha256": sha256, "count": count, "deletedSince": since}
+        facts |= self._identity()
         manifest = self._directory / f"{MANIFEST}.tmp"
+        _make_private(manifest)
         manifest.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         _sync(manifest)
         reach("manifest-written")
@@ -171,18 +184,22 @@ class SliceIndex:
 
     def _replay(self, live: NDArray[np.int64], vectors: Vectors) -> None:
         """Load the snapshot, take out what the catalogue has no more and add what came after."""
-        graph, known = self._load()
+        graph, known, since = self._load()
         gone = np.setdiff1d(known, live).tolist()
         newly = _mark_deleted(graph, gone)
         with self._lock.write():
             # the others were deleted before the snapshot was taken, and are in it as such
             self._graph, self._deleted = graph, len(gone)
+            self._deleted_since = (since or time.time()) if gone else None
             self.changes_since_snapshot += newly
         for labels, portion in vectors(np.setdiff1d(live, known)):
             self.add(labels, portion)
 
-    def _load(self) -> tuple[hnswlib.Index, NDArray[np.int64]]:
-        """Return the graph of the snapshot and its labels. hnswlib believes any file, so the manifest decides."""
+    def _load(self) -> tuple[hnswlib.Index, NDArray[np.int64], float | None]:
+        """Return the graph of the snapshot, its labels, and since when some of them are deleted.
+
+        hnswlib believes any file, so the manifest decides.
+        """
         try:
             facts = json.loads((self._directory / MANIFEST).read_text(encoding="utf-8"))
             path = self._directory / str(facts["file"])
@@ -192,6 +209,7 @@ class SliceIndex:
             if path.parent != self._directory or path.is_symlink() or _sha256(path) != facts["sha256"]:
                 raise IndexUnusable("the snapshot is not the file its manifest describes")
             count = int(facts["count"])
+            since = None if facts.get("deletedSince") is None else float(facts["deletedSince"])
         except FileNotFoundError:
             raise IndexUnusable("there is no snapshot") from None
         except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
@@ -201,7 +219,7 @@ class SliceIndex:
         if graph.get_current_count() != count:
             raise IndexUnusable("the snapshot holds another number of vectors than its manifest says")
         graph.set_ef(EF_SEARCH)
-        return graph, np.array(graph.get_ids_list(), np.int64)
+        return graph, np.array(graph.get_ids_list(), np.int64), since
 
     def _identity(self) -> dict[str, object]:
         return {"space": "ip", "dim": self.dim, "model": self._model, "M": M, "efConstruction": EF_CONSTRUCTION}
@@ -221,6 +239,12 @@ def _mark_deleted(graph: hnswlib.Index, labels: list[int]) -> int:
             graph.mark_deleted(label)
             newly += 1
     return newly
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that nobody else can read, in place of one that may be there."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
 
 
 def _sha256(path: Path) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from parts import units
 
-from cbmir.index import MANIFEST, MOST_DELETED, SMALLEST_CAPACITY, SliceIndex
+from cbmir import index as index_module
+from cbmir.index import LONGEST_DELETED_SECONDS, MANIFEST, MOST_DELETED, SMALLEST_CAPACITY, SliceIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +159,68 @@ def restored(directory: Path, source: Vectors, **other: Any) -> tuple[SliceIndex
     return index, index.restore(source.live(), source)
 
 
+def bytes_of(directory: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(directory.iterdir()) if file.is_file())
+
+
+def test_what_was_deleted_half_a_day_ago_must_go_from_the_snapshot_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(index_module.time, "time", lambda: now[0])
+    source = Vectors(random_rows(50))
+    index = make(tmp_path, source)
+    secret = source.rows.pop(7)
+    index.remove([7])
+    index.snapshot()
+    assert secret.tobytes() in bytes_of(tmp_path), "hnswlib only marks it"
+    assert not index.worn
+    now[0] += LONGEST_DELETED_SECONDS - 60
+    index.remove([8])
+    assert not index.worn
+    now[0] += 120
+    assert index.worn
+    del source.rows[8]
+    index.rebuild(source.live(), source)
+    assert not index.worn
+    index.snapshot()
+    assert secret.tobytes() not in bytes_of(tmp_path)
+    assert source.rows[9].tobytes() in bytes_of(tmp_path)
+
+
+def test_a_restart_does_not_make_the_deleted_stay_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(index_module.time, "time", lambda: now[0])
+    source = Vectors(random_rows(50))
+    index = make(tmp_path, source)
+    del source.rows[7]
+    index.remove([7])
+    for _ in range(3):
+        index.snapshot()
+        now[0] += LONGEST_DELETED_SECONDS / 3 - 1
+        index = make(tmp_path)
+        assert index.restore(source.live(), source) == "snapshot"
+    index.snapshot()
+    now[0] += 10
+    assert make(tmp_path).restore(source.live(), source) == "rebuilt: what is deleted must go from the snapshot"
+
+
+@pytest.mark.parametrize("since", [1e12, -1, "x", [], None])
+def test_a_senseless_time_in_the_manifest_keeps_nothing(tmp_path: Path, since: Any) -> None:
+    source = Vectors(random_rows(50))
+    index = make(tmp_path, source)
+    del source.rows[7]
+    index.remove([7])
+    index.snapshot()
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "deletedSince": since}))
+    again = make(tmp_path)
+    how = again.restore(source.live(), source)
+    assert how.startswith("rebuilt") or since is None
+    assert not again.worn
+    assert len(again) == 49
+
+
 def test_a_snapshot_brings_back_equal_answers(tmp_path: Path) -> None:
     source = Vectors(random_rows(500))
     index = make(tmp_path, source)
@@ -223,7 +286,7 @@ def test_a_snapshot_of_mostly_deleted_vectors_is_rebuilt(tmp_path: Path) -> None
     make(tmp_path, source).snapshot()
     source.rows = {label: row for label, row in source.rows.items() if label % 3 == 0}
     index, how = restored(tmp_path, source)
-    assert how == "rebuilt: too much of the snapshot is deleted"
+    assert how == "rebuilt: what is deleted must go from the snapshot"
     assert len(index) == 500
 
 
