@@ -20,7 +20,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from sources.orthanc_client import OrthancError
 from sources.tables import Row, pictures
 from training import data
 from training.learning_curves import draw
-from training.recipe import RecipeError, load
+from training.recipe import RecipeError, load, stages
 from training.trainer import Trainer, embed
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     data.add_options(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
     add("--init", metavar="WEIGHTS", help="start the trunk from 'imagenet' or from another run's checkpoint.pt")
+    add("--stages", metavar="SIDE:N,...", help="epochs at each side instead of the recipe's: with --init fewer may do")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--stop-after", type=int, metavar="N", help="stop when N epochs are done; the schedule stays the recipe's")
     add("--seed", type=int, default=0)
@@ -102,6 +103,8 @@ def train(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     path = Path(options.recipe)
     recipe = load(path if path.suffix else RECIPES / f"{path}.toml")
+    if options.stages:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, stages=stages(options.stages)))
     options.out.mkdir(parents=True, exist_ok=True)
     rows, held_out = data.load(options)
     trainer = Trainer(

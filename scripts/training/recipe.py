@@ -117,8 +117,19 @@ def _section(name: str, values: dict[str, Any]) -> Any:
     if name == "network" and values.get("name", NETWORKS[0]) not in NETWORKS:
         raise RecipeError(f"unknown network {values['name']!r}; known: {', '.join(NETWORKS)}")
     if "stages" in values:
-        stages = tuple(tuple(stage) for stage in values["stages"])
-        if not stages or any(len(stage) != 2 or min(stage) < 1 for stage in stages):
-            raise RecipeError("stages must be pairs [side in pixels, epochs], none less than 1")
-        values = {**values, "stages": stages}
+        values = {**values, "stages": _checked(tuple(tuple(stage) for stage in values["stages"]))}
     return kind(**values)
+
+
+def stages(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the stages of a text such as "96:12,128:8". Raises RecipeError."""
+    try:
+        return _checked(tuple(tuple(map(int, stage.split(":"))) for stage in text.split(",")))
+    except ValueError as error:
+        raise RecipeError(f"stages are written as 96:12,128:8, not {text!r}") from error
+
+
+def _checked(wanted: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, int], ...]:
+    if not wanted or any(len(stage) != 2 or min(stage) < 1 for stage in wanted):
+        raise RecipeError("stages must be pairs [side in pixels, epochs], none less than 1")
+    return tuple((side, epochs) for side, epochs in wanted)

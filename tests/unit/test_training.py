@@ -20,7 +20,7 @@ from training import initial_weights  # noqa: E402
 from training.augmentation import Strength, augment  # noqa: E402
 from training.initial_weights import start_from  # noqa: E402
 from training.optimisation import learning_rate  # noqa: E402
-from training.recipe import RecipeError, parse  # noqa: E402
+from training.recipe import RecipeError, parse, stages  # noqa: E402
 from training.sampling import batches  # noqa: E402
 from training.trainer import build  # noqa: E402
 
@@ -188,6 +188,14 @@ def test_the_stages_of_a_schedule_follow_one_another() -> None:
 def test_a_recipe_with_a_mistake_says_which(text: str, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         parse(text)
+
+
+def test_stages_of_the_command_line_take_the_place_of_the_recipe_s(table: str, tmp_path: Path) -> None:
+    state = run(table, tmp_path, "--stages", "32:1")
+    assert state["epoch"] == 1
+    assert state["recipe"]["schedule"]["stages"] == ((32, 1),)
+    with pytest.raises(RecipeError, match="96:12,128:8"):
+        stages("much")
 
 
 def test_the_temperature_makes_the_truth_likeliest() -> None:
