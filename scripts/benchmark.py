@@ -150,13 +150,13 @@ def run(options: argparse.Namespace) -> None:
     figures: dict[str, dict[str, Any]] = json.loads(options.out.read_text()) if options.out.exists() else {}
     for chosen in (chosen for chosen in sets if chosen.origin in places):
         for system in systems:
-            cell = figures.setdefault(f"{chosen.name}/{system.name}", {})
-            for fold in (fold for fold in chosen.folds if fold not in cell):
+            key = f"{chosen.name}/{system.name}"
+            for fold in (fold for fold in chosen.folds if fold not in figures.get(key, {})):
                 line = wishes(chosen, system, fold, places[chosen.origin], options)
                 if line is None:
                     continue
                 print(f"{chosen.title}: {system.title}, fold {fold}", file=sys.stderr, flush=True)
-                cell[fold] = measured(line)
+                figures.setdefault(key, {})[fold] = measured(line)
                 options.out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(markdown(sets, systems, figures))
 
