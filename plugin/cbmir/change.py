@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_FAILED = 0.5
 """Share of the instances beyond which what a model cannot take says that it is broken, and not that they are."""
 
-LEFTOVERS_SECONDS = 60.0
+LEFTOVERS_SECONDS = 10.0
 """How long after a change of model the old vectors stay, for queries that began before it."""
 
 LEFTOVERS_AT_A_TIME = 2000
