@@ -35,7 +35,12 @@ await build({
   jsx: 'automatic',
   target: 'es2020',
   plugins: [cssAsText],
-  define: { 'process.env.NODE_ENV': '"production"' },
+  define: {
+    'process.env.NODE_ENV': '"production"',
+    // Tools for developers of the host have nothing to look for in the island; Internet Explorer is none of ours.
+    __REACT_DEVTOOLS_GLOBAL_HOOK__: 'undefined',
+    MSApp: 'undefined',
+  },
   // One line in place of the five banners that React's files have.
   legalComments: 'none',
   banner: { js: `/*! ${NOTICE} */` },

@@ -84,7 +84,7 @@ it('shows a case of the plugin’s answer with all that is known of it', async (
   for (const words of ['0.93', 'meningioma', 'histology', 'MR · T1 SE TRA +C', '2023-05-12 · M, 61 y', 'Demo, Two']) {
     expect(card?.textContent).toContain(words);
   }
-  expect(card?.querySelector('img')?.src).toMatch(/\/instances\/3185df9f-[0-9a-f-]+\/frames\/0\/preview$/);
+  expect(card?.querySelector('img')?.src).toMatch(/\/instances\/3185df9f-[0-9a-f-]+\/frames\/0\/rendered\?width=192/);
   expect(screen.getByRole('status').textContent).toBe('1 similar case');
   expect(screen.getByText('Model figshare-gem')).toBeDefined();
 });

@@ -6,6 +6,7 @@ import { CaseList } from './panel/CaseList';
 import { FailureMessage } from './panel/FailureMessage';
 import { HeatControls } from './panel/HeatControls';
 import { Icon } from './panel/Icon';
+import { IconButton } from './panel/IconButton';
 import { Message } from './panel/Message';
 import { Priors } from './panel/Priors';
 import { QuerySlice } from './panel/QuerySlice';
@@ -53,30 +54,24 @@ function Header({ state }: { state: State }) {
           <Icon name="search" />
           {text.find}
         </button>
-        <button
-          type="button"
-          className="cbmir-icon-button"
-          data-cy="cbmir-region-button"
-          aria-label={text.region}
+        <IconButton
+          icon="region"
+          cy="region-button"
+          label={text.region}
           title={`${text.region}: ${text.regionTitle}`}
           onClick={() => service.findSimilarToRegion()}
-        >
-          <Icon name="region" />
-        </button>
-        <button
-          type="button"
-          className="cbmir-icon-button"
-          data-cy="cbmir-options-button"
+        />
+        <IconButton
+          icon="options"
+          cy="options-button"
+          label={filters > 0 ? `${text.options}, ${text.optionsActive(filters)}` : text.options}
           aria-expanded={expanded}
-          aria-label={filters > 0 ? `${text.options}, ${text.optionsActive(filters)}` : text.options}
-          title={text.options}
           onClick={() => setExpanded(!expanded)}
         >
-          <Icon name="options" />
           {filters > 0 && <span className="cbmir-badge">{filters}</span>}
-        </button>
+        </IconButton>
       </div>
-      {expanded && <SearchOptions options={state.options} />}
+      {expanded && <SearchOptions state={state} />}
     </header>
   );
 }
@@ -100,15 +95,7 @@ function Notice({ notice }: { notice: NoticeKind }) {
   return (
     <div className="cbmir-notice" role="alert" data-cy="cbmir-notice">
       <span>{text[notice]}</span>
-      <button
-        type="button"
-        className="cbmir-icon-button"
-        aria-label={text.dismiss}
-        title={text.dismiss}
-        onClick={() => service.dismissNotice()}
-      >
-        <Icon name="close" />
-      </button>
+      <IconButton icon="close" cy="dismiss" label={text.dismiss} onClick={() => service.dismissNotice()} />
     </div>
   );
 }

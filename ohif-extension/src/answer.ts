@@ -38,6 +38,8 @@ export interface CaseAnswer {
   StudyDate?: string | null;
   labels: Label[];
   patient?: Patient | null;
+  /** Where the first lines of the study's report are; null or absent where there is none. */
+  reportUrl?: string | null;
   /** Best first; never empty. */
   slices: SliceAnswer[];
 }
@@ -59,9 +61,19 @@ export interface QueryAnswer {
   thumbnailUrl: string;
 }
 
+/** Which of the network's classes the query looks most like: its pictures are compared, nothing is diagnosed. */
+export interface Prediction {
+  /** Null where it is far from all classes. */
+  looksMostLike: string | null;
+  /** The likeliest first; probabilities from 0 to 1. */
+  classes: { label: string; probability: number }[];
+}
+
 export interface SimilarAnswer {
   model: { id: string; name: string };
   query: QueryAnswer;
+  /** Null where the model tells no classes apart. */
+  prediction: Prediction | null;
   /** Why there are no cases, in words for the reader. */
   message: string | null;
   cases: CaseAnswer[];
@@ -81,8 +93,9 @@ export class UnexpectedAnswer extends Error {}
 
 /** The answer, checked as far as the panel depends on it. */
 export function parseSimilar(json: unknown): SimilarAnswer {
-  const { query, cases, model } = record(json, 'answer');
+  const { query, cases, model, prediction } = record(json, 'answer');
   record(model, 'model');
+  if (prediction !== null) checkPrediction(prediction);
   checkSlice(query, 'query');
   for (const one of list(cases, 'cases')) checkCase(one);
   return json as SimilarAnswer;
@@ -98,6 +111,20 @@ export function parseStatus(json: unknown): Status {
     indexed: typeof indexed === 'number' ? indexed : 0,
     etaSeconds: typeof etaSeconds === 'number' ? etaSeconds : null,
   };
+}
+
+/** The lines of GET /cbmir/report/<study>. */
+export function parseReport(json: unknown): string[] {
+  const lines = list(record(json, 'report').lines, 'lines');
+  if (!lines.every((line) => typeof line === 'string')) throw new UnexpectedAnswer('lines');
+  return lines;
+}
+
+function checkPrediction(json: unknown): void {
+  for (const one of list(record(json, 'prediction').classes, 'classes')) {
+    const { label, probability } = record(one, 'class');
+    if (typeof label !== 'string' || typeof probability !== 'number') throw new UnexpectedAnswer('class');
+  }
 }
 
 function checkCase(json: unknown): void {

@@ -134,6 +134,26 @@ describe('heat', () => {
   });
 });
 
+describe('report', () => {
+  const lines = ['Finding: x', 'Impression: y'];
+
+  it('asks below the root, at the address that the plugin gave', async () => {
+    answers(JSON.stringify({ lines }));
+    expect(await client.report('/cbmir/report/1', never())).toEqual(lines);
+    expect(asked()).toBe(`${ROOT}cbmir/report/1`);
+  });
+
+  it('asks no other server', async () => {
+    await expect(client.report('https://evil.example/x', never())).rejects.toMatchObject({ kind: 'unexpected' });
+    expect(fetchDouble).not.toHaveBeenCalled();
+  });
+
+  it.each(['{}', '{"lines": [1]}', '[]', '{"lines": "x"}'])('takes %s for no report', async (body) => {
+    answers(body);
+    await expect(client.report('/cbmir/report/1', never())).rejects.toMatchObject({ kind: 'unexpected' });
+  });
+});
+
 describe('feedback', () => {
   const SAID = { query: 'a', queryFrame: 1, hit: 'b', hitFrame: 2, verdict: 'similar' } as const;
 

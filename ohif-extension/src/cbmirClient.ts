@@ -1,7 +1,8 @@
 /** The plugin's REST API. Every failure is a `Failure`; an aborted request rejects with an AbortError. */
-import { parseSimilar, parseStatus, type SimilarAnswer, type Status } from './answer';
+import { parseReport, parseSimilar, parseStatus, type SimilarAnswer, type Status } from './answer';
 import { Failure, failureOf } from './failure';
 import { parseHeat, type HeatAnswer } from './heatAnswer';
+import { resolve } from './orthanc';
 
 export interface SimilarRequest {
   SOPInstanceUID: string;
@@ -13,6 +14,7 @@ export interface SimilarRequest {
   SeriesDescription?: string;
   StudyDate?: string;
   label?: string;
+  class?: 'predicted';
   /** A part of the slice, in pixels of the stored picture: x,y,width,height. */
   roi?: string;
   /** Slices to rank by as well, as <Orthanc id>:<frame>, separated by commas. */
@@ -35,12 +37,15 @@ export interface Feedback {
   queryFrame: number;
   hit: string;
   hitFrame: number;
-  verdict: 'similar' | 'different';
+  /** Null takes back what was said before. */
+  verdict: 'similar' | 'different' | null;
 }
 
 export interface CbmirClient {
   similar(request: SimilarRequest, signal: AbortSignal): Promise<SimilarAnswer>;
   heat(request: HeatRequest, signal: AbortSignal): Promise<HeatAnswer>;
+  /** The first lines of a report, by the address that an answer gave. */
+  report(path: string, signal: AbortSignal): Promise<string[]>;
   /** Resolves when it is kept. */
   feedback(said: Feedback): Promise<void>;
   status(signal: AbortSignal): Promise<Status>;
@@ -67,11 +72,16 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
       url.search = queryString(parameters);
       return parse(parseHeat, await getJson(url, signal, timeout));
     },
+    async report(path, signal) {
+      const address = resolve(path, root);
+      if (!address) throw new Failure('unexpected');
+      return parse(parseReport, await getJson(new URL(address), signal, timeout));
+    },
     async feedback(said) {
       const { signal } = new AbortController();
       const headers = { 'Content-Type': 'application/json' };
       const posted: Posted = { method: 'POST', body: JSON.stringify(said), headers };
-      await getJson(new URL('cbmir/feedback', root), signal, timeout, [201], posted);
+      await getJson(new URL('cbmir/feedback', root), signal, timeout, [200, 201], posted);
     },
     async status(signal) {
       // A plugin that is switched off says so with status 503.

@@ -51,9 +51,18 @@ it('can be changed, and taken back', async () => {
   service.mark(HIT, 'similar');
   service.mark(HIT, 'different');
   expect(verdicts()).toEqual(['different']);
-  expect(client.said.map(({ verdict }) => verdict)).toEqual(['similar', 'different']);
   service.mark(HIT, null);
+  expect(client.said.map(({ verdict }) => verdict)).toEqual(['similar', 'different', null]);
   expect(verdicts()).toEqual([]);
+});
+
+it('that the server still has is not silently gone', async () => {
+  await find();
+  service.mark(HIT, 'similar');
+  client.keepsFeedback = false;
+  service.mark(HIT, null);
+  await settle();
+  expect(service.getState().notice).toBe('notTakenBack');
 });
 
 it('is said calmly not to be kept, and counts all the same', async () => {

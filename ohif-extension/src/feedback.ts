@@ -17,13 +17,12 @@ export class FeedbackDesk {
     if (search.phase !== 'found') return;
     const asked = search.answer.query;
     this.store.set({ marks: marked(marks, slice, verdict) });
-    if (!verdict) return;
     const { orthancId: hit, frame: hitFrame } = slice;
     try {
       await this.client.feedback({ query: asked.orthancId, queryFrame: asked.frame, hit, hitFrame, verdict });
     } catch {
       // Said only beside the query that it belongs to.
-      if (this.store.get().query === query) this.store.set({ notice: 'notKept' });
+      if (this.store.get().query === query) this.store.set({ notice: verdict ? 'notKept' : 'notTakenBack' });
     }
   }
 }

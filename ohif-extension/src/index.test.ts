@@ -36,7 +36,7 @@ it('gives a hotkey only to commands that exist', () => {
   const [[customizations]] = vi.mocked(setCustomizations).mock.calls as [[Record<string, { $push: Hotkey[] }>]];
   const { definitions } = extension.getCommandsModule(managers);
   const hotkeys = customizations['ohif.hotkeyBindings']?.$push ?? [];
-  expect(hotkeys.map(({ keys }) => keys)).toEqual([['f'], ['.'], [',']]);
+  expect(hotkeys.map(({ keys }) => keys)).toEqual([['f'], ['shift+f'], ['.'], [',']]);
   for (const { commandName } of hotkeys) expect(definitions).toHaveProperty(commandName);
 });
 

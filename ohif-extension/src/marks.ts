@@ -2,7 +2,7 @@
 import type { CaseAnswer, SliceAnswer } from './answer';
 import type { Feedback } from './cbmirClient';
 
-export type Verdict = Feedback['verdict'];
+export type Verdict = NonNullable<Feedback['verdict']>;
 
 export interface Mark {
   verdict: Verdict;

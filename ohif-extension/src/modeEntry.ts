@@ -9,6 +9,7 @@ const REGION_BUTTON = 'SimilarToRegion';
 
 const HOTKEYS = [
   { commandName: 'findSimilar', label: text.hotkeyFind, keys: ['f'] },
+  { commandName: 'findSimilarToRegion', label: text.region, keys: ['shift+f'] },
   { commandName: 'nextSimilarCase', label: text.hotkeyNext, keys: ['.'] },
   { commandName: 'previousSimilarCase', label: text.hotkeyPrevious, keys: [','] },
 ];

@@ -7,6 +7,7 @@ export interface Options {
   sameModality: boolean;
   sameSequence: boolean;
   labelledOnly: boolean;
+  sameClass: boolean;
   /** ISO dates, "" for open. */
   from: string;
   to: string;
@@ -19,6 +20,7 @@ export const DEFAULTS: Options = {
   sameModality: false,
   sameSequence: false,
   labelledOnly: false,
+  sameClass: false,
   from: '',
   to: '',
   linkedScrolling: true,
@@ -55,8 +57,8 @@ export function remember(options: Options, storage: () => Storage = () => localS
 
 /** How many of the filters narrow the search. */
 export function activeFilters(options: Options): number {
-  const { sameModality, sameSequence, labelledOnly, from, to } = options;
-  return [sameModality, sameSequence, labelledOnly, from !== '' || to !== ''].filter(Boolean).length;
+  const { sameModality, sameSequence, labelledOnly, sameClass, from, to } = options;
+  return [sameModality, sameSequence, labelledOnly, sameClass, from !== '' || to !== ''].filter(Boolean).length;
 }
 
 /** A DICOM date range for two ISO dates: 20200101-20201231, 20200101-, -20201231; undefined when both are open. */

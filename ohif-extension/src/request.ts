@@ -18,13 +18,14 @@ export function similarRequest(
   refinement: Refinement | null = null,
 ): SimilarRequest {
   const { SOPInstanceUID, frame, Modality, SeriesDescription } = query;
-  const { k, group, sameModality, sameSequence, labelledOnly, from, to } = options;
+  const { k, group, sameModality, sameSequence, labelledOnly, sameClass, from, to } = options;
   const StudyDate = dateRange(from, to);
   return {
     ...{ SOPInstanceUID, frame, k, group, samePatient: 'exclude' },
     ...(sameModality && Modality ? { Modality } : {}),
     ...(sameSequence && SeriesDescription ? { SeriesDescription: literally(SeriesDescription) } : {}),
     ...(labelledOnly ? { label: ANY } : {}),
+    ...(sameClass ? { class: 'predicted' } : {}),
     ...(StudyDate ? { StudyDate } : {}),
     ...regionOf(query),
     ...refinement,

@@ -3,6 +3,7 @@
  */
 import type { CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
+import { readReports } from './reports';
 import { priorsRequest, similarRequest } from './request';
 import type { State } from './state';
 import type { Store } from './store';
@@ -39,6 +40,7 @@ export class Searcher {
       if (isOver(signal)) return null;
       this.store.set({ search: { phase: 'found', answer } });
       void this.searchPriors(query, signal);
+      void readReports(answer.cases, this.store, this.client, signal);
       return null;
     } catch (error) {
       if (isOver(signal)) return null;

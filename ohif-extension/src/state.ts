@@ -18,7 +18,7 @@ export type Heat =
   | { phase: 'shown'; similarity: number }
   | { phase: 'failed'; failure: Failure };
 
-export type NoticeKind = 'sliceGone' | 'drawRegion' | 'notKept';
+export type NoticeKind = 'sliceGone' | 'drawRegion' | 'notKept' | 'notTakenBack';
 
 export type Priors =
   { phase: 'none' } | { phase: 'searching' } | { phase: 'found'; cases: CaseAnswer[] } | { phase: 'failed' };
@@ -28,6 +28,8 @@ export interface State {
   query: CurrentImage | null;
   search: Search;
   priors: Priors;
+  /** First lines by the address of the report; none where it has no text. */
+  reports: Readonly<Record<string, string[]>>;
   /** The slice shown on the right, by `sliceKey`. */
   opened: string | null;
   comparing: boolean;
@@ -45,6 +47,7 @@ export const NOTHING_SEARCHED = {
   query: null,
   search: { phase: 'idle' },
   priors: { phase: 'none' },
+  reports: {},
   opened: null,
   notice: null,
   marks: [],

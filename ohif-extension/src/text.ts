@@ -19,7 +19,7 @@ const english = {
   frame: (frame: number, frames: number) => `Frame ${frame} of ${frames}`,
 
   region: 'Similar to region',
-  regionTitle: 'Search with the rectangle drawn on the slice in the active viewport',
+  regionTitle: 'Search with the rectangle drawn on the slice in the active viewport (Shift+F)',
   regionQuery: 'Query region',
   regionSize: (width: number, height: number) => `${width} × ${height} pixels`,
   wholeSlice: 'Whole slice',
@@ -30,6 +30,10 @@ const english = {
   idle: 'Scroll to a slice of interest, then press Find similar, or the key F.',
 
   searching: 'Searching …',
+  looksMostLike: (label: string, percent: number) => `Looks most like: ${label} pictures (${percent} %)`,
+  looksLikeNone: 'Looks like none of the classes the network knows',
+  looksExplained: (classes: string) =>
+    `What the network would call the picture if it were one of its classes: ${classes}. It compares pictures and knows nothing else; this is no finding.`,
   found: (n: number) => (n === 1 ? '1 similar case' : `${n} similar cases`),
   noneTitle: 'No similar cases',
   none: 'Nothing in the archive matches this search. Fewer filters may find more.',
@@ -42,6 +46,7 @@ const english = {
   shown: 'Shown on the right',
   provenance: (source: string) => `Source: ${source}`,
   noPicture: 'No picture',
+  report: 'Report',
 
   markSimilar: (rank: number) => `Case ${rank} is similar`,
   markDifferent: (rank: number) => `Case ${rank} is not similar`,
@@ -52,6 +57,7 @@ const english = {
   unrefine: 'Undo',
   unrefineTitle: 'Back to the ranking by the query alone',
   notKept: 'Your opinion could not be stored on the server. It still counts when you refine.',
+  notTakenBack: 'Your opinion could not be taken back on the server.',
 
   heat: 'Why similar',
   heatTitle: 'Show on both pictures where their similarity comes from',
@@ -76,6 +82,7 @@ const english = {
   sameModality: 'Same modality',
   sameSequence: 'Same sequence description',
   labelledOnly: 'Labelled cases only',
+  sameClass: 'Only what looks like the same class',
   from: 'Study date from',
   to: 'to',
   reset: 'Reset filters',

@@ -5,7 +5,7 @@ import type { CaseAnswer } from '../answer';
 import { formatDate, formatName, formatPerson, line } from '../format';
 import { holds } from '../state';
 import { text } from '../text';
-import { useService } from '../useSimilarCases';
+import { useService, useSimilarCases } from '../useSimilarCases';
 import { Icon } from './Icon';
 import { Labels } from './Labels';
 import { MoreSlices } from './MoreSlices';
@@ -41,7 +41,7 @@ export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | nu
 }
 
 function Facts({ one }: { one: CaseAnswer }) {
-  const { patient, similarity, labels, Modality, SeriesDescription, StudyDescription, StudyDate } = one;
+  const { patient, similarity, labels, Modality, SeriesDescription, StudyDescription, StudyDate, reportUrl } = one;
   const series = line(Modality, SeriesDescription ?? StudyDescription);
   const name = patient?.PatientName ? formatName(patient.PatientName) : null;
   return (
@@ -55,6 +55,7 @@ function Facts({ one }: { one: CaseAnswer }) {
       )}
       <Fact>{line(StudyDate ? formatDate(StudyDate) : null, formatPerson(patient))}</Fact>
       <Fact>{name}</Fact>
+      {reportUrl && <Report url={reportUrl} />}
     </span>
   );
 }
@@ -66,6 +67,17 @@ function Fact({ children }: { children: string | null }) {
       {children}
     </span>
   ) : null;
+}
+
+/** The first lines of the report, all of them when pointed at. Its place is kept while it is fetched. */
+function Report({ url }: { url: string }) {
+  const lines = useSimilarCases().reports[url] ?? [];
+  return (
+    <span className="cbmir-report" data-cy="cbmir-report" title={lines.join('\n')}>
+      {lines.length > 0 && <span className="cbmir-caption">{text.report} </span>}
+      {lines.join(' ')}
+    </span>
+  );
 }
 
 function Others({ slices, opened }: { slices: CaseAnswer['slices']; opened: string | null }) {

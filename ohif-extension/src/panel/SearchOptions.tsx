@@ -2,11 +2,14 @@
 import { useId, type ReactNode } from 'react';
 
 import { activeFilters, CHOICES_OF_GROUP, CHOICES_OF_K, type Options } from '../options';
+import type { State } from '../state';
 import { text } from '../text';
 import { useService } from '../useSimilarCases';
 
-export function SearchOptions({ options }: { options: Options }) {
+export function SearchOptions({ state: { options, search } }: { state: State }) {
   const service = useService();
+  // Offered until an answer says that the model tells no classes apart.
+  const tellsClasses = search.phase !== 'found' || search.answer.prediction !== null;
   const change = (change: Partial<Options>) => service.setOptions(change);
   return (
     <fieldset className="cbmir-options" data-cy="cbmir-options">
@@ -40,6 +43,9 @@ export function SearchOptions({ options }: { options: Options }) {
       <Check label={text.sameModality} value={options.sameModality} set={(sameModality) => change({ sameModality })} />
       <Check label={text.sameSequence} value={options.sameSequence} set={(sameSequence) => change({ sameSequence })} />
       <Check label={text.labelledOnly} value={options.labelledOnly} set={(labelledOnly) => change({ labelledOnly })} />
+      {(tellsClasses || options.sameClass) && (
+        <Check label={text.sameClass} value={options.sameClass} set={(sameClass) => change({ sameClass })} />
+      )}
       <div className="cbmir-pair">
         <DateField label={text.from} value={options.from} set={(from) => change({ from })} />
         <DateField label={text.to} value={options.to} set={(to) => change({ to })} />

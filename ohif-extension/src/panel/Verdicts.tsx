@@ -3,7 +3,7 @@ import type { CaseAnswer } from '../answer';
 import { markOf, type Verdict } from '../marks';
 import { text } from '../text';
 import { useService, useSimilarCases } from '../useSimilarCases';
-import { Icon } from './Icon';
+import { IconButton } from './IconButton';
 
 export function Verdicts({ one }: { one: CaseAnswer }) {
   const service = useService();
@@ -12,17 +12,14 @@ export function Verdicts({ one }: { one: CaseAnswer }) {
   const slice = mark?.slice ?? one.slices[0];
   if (!slice) return null;
   const thumb = (verdict: Verdict, icon: 'up' | 'down', label: string) => (
-    <button
-      type="button"
-      className="cbmir-icon-button cbmir-thumb"
-      data-cy={`cbmir-${verdict}`}
+    <IconButton
+      icon={icon}
+      cy={verdict}
+      label={label}
+      className="cbmir-thumb"
       aria-pressed={mark?.verdict === verdict}
-      aria-label={label}
-      title={label}
       onClick={() => service.mark(slice, mark?.verdict === verdict ? null : verdict)}
-    >
-      <Icon name={icon} />
-    </button>
+    />
   );
   return (
     <span className="cbmir-thumbs">

@@ -130,6 +130,7 @@ describe('a verdict', () => {
     await press(text.markSimilar(1));
     await press(text.markSimilar(1));
     expect(isPressed(text.markSimilar(1))).toBe(false);
+    expect(panel.client.said.map(({ verdict }) => verdict)).toEqual(['similar', null]);
     expect(screen.queryByRole('button', { name: text.refine })).toBeNull();
   });
 

@@ -40,6 +40,7 @@ export function anonymousAnswer(): SimilarAnswer {
     delete one.patient;
     delete one.StudyDate;
   }
+  for (const one of answer.cases) one.reportUrl = null;
   return answer;
 }
 

@@ -22,6 +22,9 @@ export class ClientDouble implements CbmirClient {
   readonly calls: Call[] = [];
   readonly heatCalls: HeatCall[] = [];
   readonly said: Feedback[] = [];
+  readonly reportCalls: string[] = [];
+  /** Lines by address; any other fails. */
+  reports: Record<string, string[]> = {};
   keepsFeedback = true;
   statusAnswer: Status | Failure = { state: 'running', reason: null, queued: 0, indexed: 10, etaSeconds: null };
 
@@ -37,6 +40,12 @@ export class ClientDouble implements CbmirClient {
       this.heatCalls.push({ request, signal, answer, fail });
       signal.addEventListener('abort', () => fail(new DOMException('aborted', 'AbortError')));
     });
+  }
+
+  report(path: string): Promise<string[]> {
+    const asked = this.reportCalls.push(path);
+    const lines = this.reports[path];
+    return lines ? Promise.resolve(lines) : Promise.reject(new Error(`no report ${asked}`));
   }
 
   feedback(said: Feedback): Promise<void> {
