@@ -101,10 +101,19 @@ def parse_feedback(posted: Mapping[str, Any], model: str, now: datetime) -> Feed
             raise BadRequest(f"{name} must be the Orthanc id of an instance")
     if "verdict" not in posted or posted["verdict"] not in (*VERDICTS, None):
         raise BadRequest(f"verdict must be one of {', '.join(VERDICTS)}, or null to take it back")
-    frames = {name: str(posted.get(name, 1)) for name in ("queryFrame", "hitFrame")}
-    query_frame, hit_frame = (_whole(frames, name, default=1, most=MOST_FRAMES) for name in frames)
+    query_frame, hit_frame = (_posted_frame(posted, name) for name in ("queryFrame", "hitFrame"))
     time = now.isoformat(timespec="seconds")
     return Feedback(posted["query"], query_frame, posted["hit"], hit_frame, posted["verdict"], model, time)
+
+
+def _posted_frame(posted: Mapping[str, Any], name: str) -> int:
+    """Return the number of a frame in a JSON document, where 1.0 is the same number as 1."""
+    number = posted.get(name, 1)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool):
+        number = 0
+    return _whole({name: str(number)}, name, default=1, most=MOST_FRAMES)
 
 
 def _target(identifier: str, parameters: Mapping[str, str]) -> Target:

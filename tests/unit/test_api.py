@@ -346,6 +346,11 @@ def test_a_verdict_must_be_named_even_to_take_it_back(workplace: Workplace, stor
     assert len(body(workplace.get("feedback"))["feedback"]) == 1
 
 
+def test_one_point_nought_is_a_whole_number_in_json(workplace: Workplace, stored: list[str]) -> None:
+    given = {"query": stored[0], "hit": stored[1], "verdict": "similar", "queryFrame": 1.0}
+    assert body(post(workplace, "feedback", given))["queryFrame"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
@@ -358,6 +363,10 @@ def test_a_verdict_must_be_named_even_to_take_it_back(workplace: Workplace, stor
         ({"hitFrame": 0}, 400, "hitFrame must be a whole number"),
         ({"hitFrame": "x"}, 400, "hitFrame must be a whole number"),
         ({"queryFrame": None}, 400, "queryFrame must be a whole number"),
+        ({"queryFrame": "1"}, 400, "queryFrame must be a whole number"),
+        ({"queryFrame": True}, 400, "queryFrame must be a whole number"),
+        ({"queryFrame": 1.5}, 400, "queryFrame must be a whole number"),
+        ({"queryFrame": 1e400}, 400, "queryFrame must be a whole number"),
         ({"verdict": ["similar"]}, 400, "verdict"),
         ({"verdict": {"a": 1}}, 400, "verdict"),
     ],
