@@ -20,8 +20,7 @@ from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
 from cbmir.reader import Reader
 from cbmir.reports import Reports
-from cbmir.search import Search
-from cbmir.services import Services, State
+from cbmir.services import Services, State, searching
 from cbmir.spaces import open_spaces
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class App:
             answering.index,
             reader,
             Reports(self._archive),
-            Search(catalogue, answering.index, answering.model, answering.embedder.classifier),
+            searching(catalogue, answering, self._settings),
             self._settings,
             self.inbox,
             progress,

@@ -24,10 +24,18 @@ DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A slice and its cosine similarity to the query, -1..1."""
+    """A slice and its cosine similarity to the query, -1..1.
+
+    Attributes
+    ----------
+    nearness
+        What it is ranked by, where that is not its similarity.
+
+    """
 
     slice: CataloguedSlice
     similarity: float
+    nearness: float | None = None
 
     @property
     def study(self) -> str:
@@ -43,7 +51,7 @@ class Case:
 
     @property
     def best(self) -> Hit:
-        """The most similar slice, which stands for the case."""
+        """The nearest slice, which stands for the case."""
         return self.hits[0]
 
 
@@ -57,7 +65,7 @@ def eligible(hit: Hit, query: Series, same_patient: SamePatient) -> bool:
 
 
 def rank(hits: Iterable[Hit], group: Group) -> list[Case]:
-    """Return cases by falling similarity of their best slice; equal ones in an order that never changes."""
+    """Return cases by falling nearness of their best slice; equal ones in an order that never changes."""
     cases: dict[object, list[Hit]] = {}
     for hit in sorted(hits, key=_order):
         cases.setdefault(_key(hit.slice, group), []).append(hit)
@@ -90,12 +98,27 @@ def rank_visible(hits: Iterable[Hit], group: Group, k: int, visible: Visible) ->
         ahead *= 2
 
 
+def remembered(visible: Visible) -> Visible:
+    """Return the same, which asks about each study once."""
+    verdicts: dict[str, bool] = {}
+
+    def ask(studies: Iterable[str]) -> set[str]:
+        asked = set(studies)
+        if unknown := asked - verdicts.keys():
+            shown = visible(unknown)
+            verdicts.update({study: study in shown for study in unknown})
+        return {study for study in asked if verdicts[study]}
+
+    return ask
+
+
 def _studies(cases: Iterable[Case]) -> set[str]:
     return {hit.study for case in cases for hit in case.hits}
 
 
 def _order(hit: Hit) -> tuple[float, str, int]:
-    return (-round(hit.similarity, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
+    nearness = hit.similarity if hit.nearness is None else hit.nearness
+    return (-round(nearness, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
 
 
 def _key(found: CataloguedSlice, group: Group) -> object:

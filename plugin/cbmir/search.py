@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cbmir.access import ANYONE
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, remembered
+from cbmir.expansion import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,26 +55,41 @@ class Criteria:
 class Search:
     """Similar cases of one model's vectors."""
 
-    def __init__(self, catalogue: Catalogue, index: SliceIndex, model: str, classifier: Classifier | None) -> None:
-        """Take the catalogue, the index over it, and what tells classes apart."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        index: SliceIndex,
+        model: str,
+        classifier: Classifier | None,
+        *,
+        expand: int = 0,
+    ) -> None:
+        """Take the catalogue, the index over it, what tells classes apart, and to how many hits a query is moved."""
         self._catalogue = catalogue
         self._index = index
         self._model = model
         self._classifier = classifier
+        self._expand = expand
 
     def cases(
         self, vector: NDArray[np.float32], query: Series, criteria: Criteria, caller: Caller = ANYONE
     ) -> list[Case]:
         """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`.
 
+        The nearest slices are ranked by their similarity to the query moved towards the first of them, those that are
+        shown and no others; the similarity that a hit tells is always the one to the query itself.
         Of studies that the caller may not see, nothing is in them. Raises Unavailable as `Caller.studies`.
         """
+        visible = remembered(caller.studies)
         neighbours = self._neighbours(vector, query, criteria)
-        wanted = criteria.k * FIRST_FETCH
+        wanted = max(criteria.k, self._expand) * FIRST_FETCH
         while True:
             labels, similarities = neighbours(wanted)
             near = similarities >= criteria.min_similarity
-            cases = self._ranked(labels[near], similarities[near], query, criteria, caller)
+            hits = self._hits(labels[near], similarities[near], query, criteria.same_patient)
+            if self._expand:
+                hits = self._moved(vector, hits, rank_visible(hits, "none", self._expand, visible))
+            cases = rank_visible(hits, criteria.group, criteria.k, visible)
             # enough cases, or no farther neighbour that could give another
             if len(cases) == criteria.k or len(labels) < wanted or not near.all():
                 return cases
@@ -138,19 +154,26 @@ class Search:
             return np.empty(0, np.int64), np.empty((0, self._index.dim), np.float32)
         return np.concatenate([some for some, _ in portions]), np.concatenate([portion for _, portion in portions])
 
-    def _ranked(
-        self,
-        labels: NDArray[np.int64],
-        similarities: NDArray[np.float32],
-        query: Series,
-        criteria: Criteria,
-        caller: Caller,
-    ) -> list[Case]:
+    def _hits(
+        self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, same_patient: SamePatient
+    ) -> list[Hit]:
+        """Return those of the slices that may be shown for a slice of the series `query`."""
         found = self._catalogue.slices(labels.tolist())
         hits = [
             Hit(found[label], min(1.0, float(similarity)))
             for label, similarity in zip(labels.tolist(), similarities, strict=True)
             if label in found
         ]
-        wanted = [hit for hit in hits if eligible(hit, query, criteria.same_patient)]
-        return rank_visible(wanted, criteria.group, criteria.k, caller.studies)
+        return [hit for hit in hits if eligible(hit, query, same_patient)]
+
+    def _moved(self, vector: NDArray[np.float32], hits: list[Hit], first: list[Case]) -> list[Hit]:
+        """Return the hits with their nearness to the query moved towards the first of them."""
+        labels, vectors = self._vectors(np.array([hit.slice.label for hit in hits], np.int64))
+        rows = {label: row for row, label in enumerate(labels.tolist())}
+        towards = [case.best for case in first if case.best.slice.label in rows]
+        if not towards:
+            return hits
+        similarities = np.array([[hit.similarity for hit in towards]], np.float32)
+        near = vectors[np.newaxis, [rows[hit.slice.label] for hit in towards]]
+        nearness = (vectors @ expanded(vector[np.newaxis], near, similarities)[0]).tolist()
+        return [replace(hit, nearness=nearness[rows[hit.slice.label]]) for hit in hits if hit.slice.label in rows]

@@ -40,7 +40,7 @@ class Services:
 
     def of(self, space: Space) -> Services:
         """Return the same parts with another space to answer from."""
-        search = Search(self.catalogue, space.index, space.model, space.embedder.classifier)
+        search = searching(self.catalogue, space, self.settings)
         return replace(self, embedder=space.embedder, index=space.index, search=search)
 
 
@@ -51,3 +51,9 @@ class State:
     name: str = "starting"
     reason: str | None = None
     services: Services | None = None
+
+
+def searching(catalogue: Catalogue, space: Space, settings: Settings) -> Search:
+    """Return the search in a space, as the settings want it."""
+    classifier = space.embedder.classifier
+    return Search(catalogue, space.index, space.model, classifier, expand=settings.query_expansion)

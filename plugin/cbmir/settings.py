@@ -27,6 +27,7 @@ class Settings:
     max_pixels_per_frame: int = 4096 * 4096
     max_frames: int = 2000
     min_similarity: float = 0.0
+    query_expansion: int = 10
     anonymize: bool = False
     access_control: str = "auto"
     credential_headers: tuple[str, ...] = ("Authorization",)
@@ -43,6 +44,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_pixels_per_frame": (1, 2**28),
     "max_frames": (1, 100_000),
     "min_similarity": (-1, 1),
+    "query_expansion": (0, 100),
     "max_parallel_queries": (1, 64),
     "snapshot_minutes": (1, 1440),
 }

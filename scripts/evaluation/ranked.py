@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.expansion import expanded as towards
 from evaluation import metrics
 from sources.csv_table import TableError
 
@@ -162,17 +164,12 @@ def ranked(queries: Embedded, gallery: Embedded, *, same_group: bool, method: Me
 def expanded(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], forbidden: NDArray[np.bool_], hits: int
 ) -> NDArray[np.float32]:
-    """Return (q, dim) queries moved towards their first hits: alpha query expansion (Radenovic et al., TPAMI 2019).
-
-    Each hit counts with its similarity to the third power, as there. No hit is forbidden.
-    """
+    """Return (q, dim) queries moved towards their first hits, as the plugin does. No hit is forbidden."""
     if hits == 0:
         return queries
     similarity = np.where(forbidden, -1, queries @ gallery.T)
     nearest = np.argpartition(-similarity, min(hits, len(gallery)) - 1, axis=1)[:, :hits]
-    weight = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0) ** 3
-    moved = queries + np.einsum("qk,qkd->qd", weight, gallery[nearest])
-    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), np.float32)
+    return towards(queries, gallery[nearest], np.take_along_axis(similarity, nearest, axis=1))
 
 
 def measured(ranking: metrics.Ranking) -> dict[str, NDArray[np.float64]]:

@@ -22,8 +22,7 @@ from cbmir.indexer import Indexer
 from cbmir.reader import Reader
 from cbmir.records import Embedded, Series, Window
 from cbmir.reports import Reports
-from cbmir.search import Search
-from cbmir.services import Services, State
+from cbmir.services import Services, State, searching
 from cbmir.settings import Settings
 from cbmir.spaces import open_spaces
 from cbmir.web import Request, Response
@@ -133,7 +132,7 @@ class Workplace:
         self.load = partial(_load, models)
         self.spaces = open_spaces(self.catalogue, reader, self.settings, self.load)
         self.embedder, self.index = self.spaces.answering.embedder, self.spaces.answering.index
-        self.search = Search(self.catalogue, self.index, self.embedder.model_id, self.embedder.classifier)
+        self.search = searching(self.catalogue, self.spaces.answering, self.settings)
         self.indexer = Indexer(
             archive,
             self.catalogue,

@@ -279,3 +279,87 @@ def test_orthanc_is_not_asked_about_a_whole_archive(shelf: Shelf, monkeypatch: p
     reader = Reader()
     assert shelf.cases(k=1, caller=reader) == []
     assert 100 <= len(reader.asked) < 400
+
+
+# ---- the order that the first hits have a say in ----
+
+
+def leaning(similarity: float, axis: int) -> NDArray[np.float32]:
+    """Return a unit vector of this similarity to the query, away from it along an axis."""
+    vector = similarity * np.eye(DIM)[0] + np.sqrt(1 - similarity**2) * np.eye(DIM)[axis]
+    return vector.astype(np.float32)
+
+
+def place(shelf: Shelf, patient: str, vector: NDArray[np.float32]) -> Series:
+    belongs_to = series(patient, sum(map(ord, patient)))
+    shelf.catalogue.enqueue([patient])
+    came, _ = shelf.catalogue.record(embedded(patient, belongs_to, vectors=vector), MODEL)
+    shelf.index.add(np.array(came), vector[np.newaxis])
+    return belongs_to
+
+
+def crowd_on_one_side(shelf: Shelf) -> list[Series]:
+    """Three near slices that lean to one side; then one that is alone, and one, a little farther, on that side too."""
+    near = [place(shelf, f"near{number}", leaning(0.9 - number / 1000, 1)) for number in range(3)]
+    return [*near, place(shelf, "alone", leaning(0.8, 2)), place(shelf, "beside", leaning(0.78, 1))]
+
+
+@pytest.mark.parametrize(("expand", "last"), [(0, ["alone", "beside"]), (3, ["beside", "alone"])])
+def test_what_the_first_hits_share_decides_between_nearly_equal_ones(
+    shelf: Shelf, expand: int, last: list[str]
+) -> None:
+    crowd_on_one_side(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=expand)
+    assert [case.best.slice.orthanc_id for case in shelf.cases()][3:] == last
+
+
+def test_the_similarity_told_is_to_the_query_itself(shelf: Shelf) -> None:
+    crowd_on_one_side(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=3)
+    told = {case.best.slice.orthanc_id: case.best.similarity for case in shelf.cases()}
+    assert told == pytest.approx({"near0": 0.9, "near1": 0.899, "near2": 0.898, "alone": 0.8, "beside": 0.78}, abs=1e-5)
+    assert [case.best.slice.orthanc_id for case in shelf.cases(min_similarity=0.79)] == [
+        "near0",
+        "near1",
+        "near2",
+        "alone",
+    ]
+
+
+def test_slices_of_the_own_patient_have_no_say(shelf: Shelf) -> None:
+    crowd_on_one_side(shelf)
+    for number in range(5):
+        name = f"own{number}"
+        shelf.catalogue.enqueue([name])
+        vector = leaning(0.95, 2)
+        came, _ = shelf.catalogue.record(embedded(name, series("reader", 1000 + number), vectors=vector), MODEL)
+        shelf.index.add(np.array(came), vector[np.newaxis])
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=3)
+    assert [case.best.slice.orthanc_id for case in shelf.cases()][3:] == ["beside", "alone"]
+
+
+def test_slices_that_the_caller_may_not_see_have_no_say(shelf: Shelf) -> None:
+    *_, alone, beside = crowd_on_one_side(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=3)
+    found = shelf.cases(caller=Reader(alone, beside))
+    # the first visible one moves the query to its own side; those hidden would have moved it to the other's
+    assert [case.best.slice.orthanc_id for case in found] == ["alone", "beside"]
+
+
+def test_the_first_cases_are_the_same_however_many_are_asked_for(shelf: Shelf) -> None:
+    filled(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=10)
+    ten = patients(shelf.cases(k=10))
+    assert patients(shelf.cases(k=3)) == ten[:3]
+
+
+def test_each_study_is_asked_about_once(shelf: Shelf) -> None:
+    class Counting(Reader):
+        def studies(self, orthanc_ids: Iterable[str]) -> set[str]:
+            again = self.asked & set(orthanc_ids)
+            assert not again
+            return super().studies(orthanc_ids)
+
+    shown = crowd_on_one_side(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=3)
+    assert len(shelf.cases(caller=Counting(*shown))) == 5
