@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -158,14 +159,25 @@ class _exclusive:  # noqa: N801 - used like a function
     def __enter__(self) -> None:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = (self._directory / "lock").open("wb", buffering=0)
-            os.fchmod(self._file.fileno(), 0o600)
+            self._file = self._lock()
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.__exit__()
             raise SettingsError(f"another Orthanc uses the data directory {self._directory}") from None
         except OSError as error:
             raise SettingsError(f"the data directory {self._directory} cannot be used: {error.strerror}") from None
+
+    def _lock(self) -> FileIO:
+        """Return the file to be locked; on a read-only volume it may only be read, but can be locked all the same."""
+        path = self._directory / "lock"
+        try:
+            file = path.open("wb", buffering=0)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            return path.open("rb", buffering=0)
+        os.fchmod(file.fileno(), 0o600)
+        return file
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import json
 import logging
@@ -126,6 +127,10 @@ def open_audit(settings: Settings, directory: Path, log: Callable[[str], None]) 
             handler = SysLogHandler(SYSLOG, SysLogHandler.LOG_AUTHPRIV)
             handler.ident = "orthanc-cbmir: "
     except OSError as error:
+        if error.errno == errno.EROFS:
+            # as on a disk that is full: whoever looks for a case is not kept from it
+            log("the audit cannot be written: the volume of the data directory is read-only")
+            return Audit(None, settings.credential_headers, log)
         message = f'the audit cannot be written (setting Audit, "{settings.audit}"): {error.strerror}'
         raise SettingsError(message) from None
     return Audit(handler, settings.credential_headers, log)

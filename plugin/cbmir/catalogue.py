@@ -11,6 +11,7 @@ from cbmir.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series, Window
 from cbmir.sql import clause, marks, portions
 from cbmir.succession import Succession
+from cbmir.units import are_units
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -255,8 +256,9 @@ class Catalogue(Succession):
         )
         if row is None:
             return None
+        vector = np.frombuffer(row[1], np.float32)
         found = self.slices([row[0]])
-        return (found[row[0]], np.frombuffer(row[1], np.float32)) if found else None
+        return (found[row[0]], vector) if found and are_units(vector[None])[0] else None
 
     def slices(self, labels: Sequence[int]) -> dict[int, CataloguedSlice]:
         """Return the slices with these labels; those deleted meanwhile are missing."""
@@ -321,7 +323,7 @@ class Catalogue(Succession):
         return np.fromiter((label for (label,) in rows), np.int64)
 
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield (labels, vectors) in portions, in the order asked for; those deleted meanwhile are missing."""
+        """Yield (labels, vectors) in portions, in the order asked for; deleted and damaged ones are missing."""
         for start in range(0, len(labels), CHUNK):
             wanted = labels[start : start + CHUNK].tolist()
             found: dict[int, bytes] = {}
@@ -332,7 +334,9 @@ class Catalogue(Succession):
             present = [label for label in wanted if label in found]
             if present:
                 joined = np.frombuffer(b"".join(found[label] for label in present), np.float32)
-                yield np.array(present, np.int64), joined.reshape(len(present), -1)
+                rows = joined.reshape(len(present), -1)
+                sound = are_units(rows)
+                yield np.array(present, np.int64)[sound], rows[sound]
 
     # ---- beneath ----
 

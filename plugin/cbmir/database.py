@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Self
 
-from cbmir.errors import CatalogueError
+from cbmir.errors import CatalogueError, Unavailable
 from cbmir.failpoints import reach
 from cbmir.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
@@ -28,6 +29,12 @@ _PRAGMAS = (
 Connection = sqlite3.Connection
 
 
+def is_damage(error: Exception) -> bool:
+    """Return whether an error says that the file is no longer what SQLite wrote."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 class Database:
     """The file beneath the catalogue. One transaction at a time writes, any number of threads read."""
 
@@ -43,8 +50,14 @@ class Database:
 
         """
         self._path = path
-        # vectors are patient data; SQLite gives its log the same mode
-        path.touch(mode=0o600)
+        self._read_only = False
+        try:
+            # vectors are patient data; SQLite gives its log the same mode
+            path.touch(mode=0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS or not path.exists():
+                raise
+            self._read_only = True
         self._local = threading.local()
         try:
             self._prepare()
@@ -68,7 +81,8 @@ class Database:
         except sqlite3.OperationalError:
             # locked, or the volume is read-only: nothing is wrong with the file
             raise
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            # the latter where SQLite's own message repeats damaged text
             log(f"{path} is damaged; it is kept as {path.name}.damaged, and everything is indexed anew")
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
@@ -78,7 +92,8 @@ class Database:
     def _prepare(self) -> None:
         """Check the file, give an empty one its tables, and bring an older one up to date."""
         database = self._connection()
-        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        # not quick_check: that one does not see that a row and its index name different instances
+        if database.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError(f"{self._path} is damaged")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -106,9 +121,9 @@ class Database:
     def _connection(self) -> Connection:
         database: Connection | None = getattr(self._local, "database", None)
         if database is None:
-            database = sqlite3.connect(self._path, isolation_level=None, timeout=5)
+            database = sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=5)
             try:
-                for pragma in _PRAGMAS:
+                for pragma in () if self._read_only else _PRAGMAS:
                     database.execute(f"PRAGMA {pragma}")
             except BaseException:
                 database.close()
@@ -116,8 +131,16 @@ class Database:
             self._local.database = database
         return database
 
+    def _uri(self) -> str:
+        """Return what SQLite opens; on a read-only volume, a file without a log is one that nobody changes."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        options = "?mode=ro" if log.exists() and log.stat().st_size else "?immutable=1"
+        return self._path.absolute().as_uri() + (options if self._read_only else "")
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        if self._read_only:
+            raise Unavailable("the volume of the data directory is read-only: make it writable and restart Orthanc")
         database = self._connection()
         database.execute("BEGIN IMMEDIATE")
         try:

@@ -12,15 +12,13 @@ import numpy as np
 
 from cbmir.classifier import Classifier
 from cbmir.errors import ModelError, Unavailable
+from cbmir.units import are_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-NORM_TOLERANCE = 1e-3
-"""How far from 1 the length of an embedding may be before the model counts as broken."""
 
 ABSENT_SIZE = 8
 """Side of the squares of a model that is not there to take them."""
@@ -70,8 +68,7 @@ class Embedder:
 
         """
         (vectors,) = self.session(["embedding"], image=np.ascontiguousarray(batch, np.float32))
-        if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM_TOLERANCE):
-            # NaN compares false, so it is caught as well
+        if not are_units(vectors).all():
             raise ModelError("the network answered a vector that is not of unit length")
         return vectors
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from cbmir.change import Change
+from cbmir.database import is_damage
 from cbmir.errors import NotFound, Unavailable
 from cbmir.filling import Filling
+from cbmir.inbox import QUEUE_LIMIT
 from cbmir.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cbmir.archive import Archive
@@ -125,7 +128,12 @@ class Indexer:
 
     def _report(self, error: Exception) -> None:
         """Say what interrupts the work: once in the log, and in the status until it passes."""
-        trouble = f"indexing is interrupted ({type(error).__name__}); it is tried again"
+        if is_damage(error):
+            trouble = "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
+        else:
+            # only messages of our own are known to name nobody
+            reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
+            trouble = f"indexing is interrupted ({reason}); it is tried again"
         if self._progress.trouble != trouble:
             self._log(trouble)
         self._progress.trouble = trouble
@@ -133,6 +141,10 @@ class Indexer:
     def _absorb(self, seconds: float) -> None:
         """Write the waiting events into the catalogue: from then on a crash cannot lose them."""
         self._unapplied += self._inbox.take(seconds)
+        if len(self._unapplied) > QUEUE_LIMIT:
+            # the catalogue has taken none for long; once it does, a reconciliation finds them
+            self._unapplied = []
+            self._inbox.overflowed.set()
         if not self._unapplied:
             return
         if self._progress.waiting_since is None:
@@ -232,7 +244,15 @@ class Indexer:
     # ---- the indexes ----
 
     def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        return self._stoppable(self._catalogue.vectors(labels))
+        """Yield the vectors of these labels; those that were damaged on the disk are made anew."""
+        found = [np.empty(0, np.int64)]
+        for some, rows in self._stoppable(self._catalogue.vectors(labels)):
+            found.append(some)
+            yield some, rows
+        lost = np.setdiff1d(labels, np.concatenate(found))
+        if len(lost) and not self._inbox.closed.is_set():
+            self._log(f"{len(lost)} vectors in the catalogue are damaged, and made anew")
+            self._catalogue.reopen_slices(lost.tolist())
 
     def _maintain(self) -> None:
         """Rebuild worn indexes, and save them."""

@@ -22,7 +22,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
-from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
+from cbmir.errors import CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import Slice
 from cbmir.records import FACTS, Window, one_line
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FACT_LENGTH = 256
 """Longest text kept of one attribute; the longest that DICOM allows a description is 64 (LO, PS3.5 6.2)."""
 
+ROOM_TO_DECODE = 4
+"""Memory that must be free before a frame is decoded, as a multiple of its pixels."""
 LONGEST_SIDE = 16_384
 """Most rows or columns; a picture of one long line would need more memory to be scaled than to be held."""
 
@@ -95,6 +97,8 @@ class Instance:
             No decoder for the transfer syntax.
         UnreadableSlice
             The pixel data is damaged, truncated or contradicts the header.
+        Unavailable
+            There is not enough memory now.
 
         """
         if not 1 <= number <= self.number_of_frames:
@@ -136,6 +140,8 @@ def unreadable(part: str) -> Iterator[None]:
         raise
     except (KeyboardInterrupt, SystemExit):
         raise
+    except MemoryError:
+        raise Unavailable(f"there is not enough memory for the {part}") from None
     except BaseException as error:  # noqa: BLE001 - damaged files raise anything; a decoder in Rust no Exception even
         raise UnreadableSlice(f"the {part} cannot be read ({type(error).__name__})") from None
 
@@ -225,10 +231,17 @@ def _slice(dataset: Dataset, index: int, frames: int) -> Slice:
     )
 
 
+def _require_memory(dataset: Dataset) -> None:
+    """Raise MemoryError unless there is room to decode a frame: a decoder in Rust that finds none ends the process."""
+    pixels = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
+    np.empty(ROOM_TO_DECODE * pixels * (int(dataset.BitsAllocated) + 7) // 8, np.uint8)
+
+
 def _decode(dataset: Dataset, index: int, frames: int) -> NDArray[np.generic]:
     try:
         get_decoder(dataset.file_meta.TransferSyntaxUID)
         _check_codestream(dataset, index, frames)
+        _require_memory(dataset)
         decoded = pixel_array(dataset, index=index)
     except NotImplementedError as error:
         syntax = UID(dataset.file_meta.TransferSyntaxUID)

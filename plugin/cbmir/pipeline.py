@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cbmir.errors import CbmirError, NotFound, UnreadableSlice, UnsupportedSlice
+from cbmir.errors import CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
 from cbmir.failpoints import reach
 from cbmir.pixels import prepare, shown_window
 from cbmir.records import Embedded, Settled
@@ -54,6 +54,7 @@ class _Job:
     windows: dict[int, Window] = field(default_factory=dict)
     left_out: list[CbmirError] = field(default_factory=list)
     read: bool = False
+    memory_ran_out: bool = False
 
 
 _Square = tuple[_Job, int, "NDArray[np.float32]"]
@@ -95,6 +96,9 @@ class Pipeline:
                     square = prepare(image, self._embedder.size)
                     if (window := shown_window(image)) is not None:
                         opened.windows[number] = window
+                except (Unavailable, MemoryError):
+                    opened.memory_ran_out = True
+                    break
                 except CbmirError as error:
                     opened.left_out.append(error)
                 except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
@@ -137,6 +141,8 @@ class Pipeline:
 
 def _outcome(job: _Job) -> Outcome:
     left_out = job.left_out
+    if job.memory_ran_out:
+        return Postponed(job.orthanc_id, "there was not enough memory for it")
     if not job.vectors:
         skipped = all(isinstance(error, UnsupportedSlice) for error in left_out)
         return Settled(job.orthanc_id, "skipped" if skipped else "failed", str(left_out[0]))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from cbmir.database import Database
 from cbmir.failpoints import reach
 from cbmir.records import Answering
+from cbmir.sql import marks, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from cbmir.records import Settled
 
@@ -61,6 +62,16 @@ class Succession(Database):
                 " AND id NOT IN (SELECT instance FROM slice WHERE model = ?)",
                 (model,),
             ).rowcount
+
+    def reopen_slices(self, labels: Sequence[int]) -> None:
+        """Make the instances of these slices pending again."""
+        with self._transaction() as database:
+            for some in portions(labels):
+                database.execute(
+                    "UPDATE instance SET state = 'pending'"
+                    f" WHERE id IN (SELECT instance FROM slice WHERE label IN ({marks(some)}))",
+                    some,
+                )
 
     def drop_other_models(self, models: Collection[str], limit: int) -> bool:
         """Remove some of the vectors of all but these models. Return whether there were any."""

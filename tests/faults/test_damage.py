@@ -171,6 +171,62 @@ def test_a_catalogue_with_a_damaged_page_is_put_aside_and_all_is_indexed_anew(
     assert orthanc.similar(query) == answer
 
 
+def test_vectors_that_were_damaged_on_the_disk_win_no_search_and_are_made_anew(
+    saved: tuple[OrthancProcess, str, dict[str, object]],
+) -> None:
+    """One flipped bit of an exponent once made a slice the nearest of every query, with a similarity of 10^30."""
+    orthanc, query, answer = saved
+    (orthanc.data / "index.json").unlink()
+    with contextlib.closing(sqlite3.connect(orthanc.data / "catalogue.sqlite")) as database, database:
+        for label, vector in database.execute("SELECT label, vector FROM slice LIMIT 5").fetchall():
+            damaged = bytearray(vector)
+            damaged[7] ^= 0x40
+            database.execute("UPDATE slice SET vector = ? WHERE label = ?", (bytes(damaged), label))
+    orthanc.start()
+    assert "5 vectors in the catalogue are damaged, and made anew" in orthanc.log_text()
+    orthanc.wait_until_indexed(12)
+    assert orthanc.similar(query) == answer
+    assert_agreement(orthanc)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_catalogue_that_is_damaged_under_a_running_orthanc_costs_no_image_and_is_made_anew_at_the_next_start(
+    saved: tuple[OrthancProcess, str, dict[str, object]], seed: int
+) -> None:
+    orthanc, query, answer = saved
+    orthanc.start()
+    orthanc.wait_until_indexed(12)
+    into_one_file(orthanc.data / "catalogue.sqlite")
+    choice = random.Random(seed)
+    with (orthanc.data / "catalogue.sqlite").open("r+b") as file:
+        size = file.seek(0, 2)
+        for _ in range(1000):
+            file.seek(choice.randrange(size))
+            byte = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([byte ^ 1 << choice.randrange(8)]))
+    for number in range(5):
+        orthanc.upload(mr_file("late", number=number))
+        assert orthanc.http.get(f"/cbmir/similar/{query}").status_code in {200, 404, 409, 500, 503}
+    wait_for(lambda: orthanc.http.get("/cbmir/status").status_code == 500 or is_degraded(orthanc), "the status says so")
+    assert orthanc.answers()
+    assert len(orthanc.instances()) == 17
+    assert orthanc.stop() == 0
+    assert "the catalogue is damaged" in orthanc.log_text()
+
+    orthanc.start()
+    for instance in orthanc.instances() - set(orthanc.http.get("/patients").json()):
+        if orthanc.http.get(f"/instances/{instance}/patient").json()["MainDicomTags"]["PatientID"] == "late":
+            orthanc.delete(f"/instances/{instance}")
+    orthanc.wait_until_indexed(12)
+    assert_agreement(orthanc)
+    assert orthanc.similar(query) == answer
+
+
+def is_degraded(orthanc: OrthancProcess) -> bool:
+    return bool(orthanc.status().get("state") == "degraded")
+
+
 def into_one_file(catalogue: Path) -> None:
     """Move what stands in the write-ahead log to the file itself, where no copy can make good for the damage."""
     with contextlib.closing(sqlite3.connect(catalogue)) as database:
@@ -270,7 +326,42 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def test_on_a_read_only_volume_the_plugin_says_so_and_orthanc_goes_on(
+def test_on_a_read_only_volume_search_goes_on_and_indexing_waits(
+    small_disk: Path, make_orthanc: Callable[..., OrthancProcess]
+) -> None:
+    orthanc = make_orthanc({"DataDirectory": str(small_disk / "cbmir")})
+    query = filled(orthanc)
+    answer = orthanc.similar(query)
+    assert orthanc.stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    orthanc.start()
+    assert orthanc.similar(query) == answer
+    late = orthanc.upload(mr_file("late"))
+    wait_for(lambda: is_degraded(orthanc), "the status says so")
+    assert "read-only: make it writable and restart Orthanc" in orthanc.status()["reason"]
+    assert orthanc.similar(late)["cases"], "what is not indexed can be asked about all the same"
+    assert orthanc.stop() == 0
+
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    orthanc.start()
+    orthanc.wait_until_indexed(13)
+    assert_agreement(orthanc)
+
+
+def test_after_a_death_on_a_volume_that_became_read_only_search_goes_on(
+    small_disk: Path, make_orthanc: Callable[..., OrthancProcess]
+) -> None:
+    """The catalogue then still has its write-ahead log, which nobody can take in."""
+    orthanc = make_orthanc({"DataDirectory": str(small_disk / "cbmir")})
+    query = filled(orthanc)
+    answer = orthanc.similar(query)
+    orthanc.kill()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    orthanc.start()
+    assert orthanc.similar(query) == answer
+
+
+def test_on_an_empty_read_only_volume_the_plugin_says_so_and_orthanc_goes_on(
     small_disk: Path, make_orthanc: Callable[..., OrthancProcess]
 ) -> None:
     orthanc = make_orthanc({"DataDirectory": str(small_disk / "cbmir")})

@@ -217,9 +217,9 @@ class OrthancProcess:
         self.delete(f"/instances/{sentinel}")
         wait_for(lambda: sentinel not in catalogue.states(), "the plugin hears of a deletion")
 
-    def wait_until_indexed(self, instances: int | None = None) -> dict[str, Any]:
+    def wait_until_indexed(self, instances: int | None = None, *, seconds: float = INDEX_SECONDS) -> dict[str, Any]:
         """Wait until nothing is pending, and as many instances as Orthanc has (or as named) are accounted for."""
-        deadline = time.monotonic() + INDEX_SECONDS
+        deadline = time.monotonic() + seconds
         status: dict[str, Any] = {}
         while time.monotonic() < deadline:
             status = self.status()

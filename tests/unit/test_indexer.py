@@ -556,12 +556,13 @@ def test_a_burst_holds_up_the_indexing_but_not_what_is_deleted(
     monkeypatch.setattr(indexer_module, "HOLD_UP_SECONDS", 0.01)
     early = workplace.store(mr_slice("early"))[0]
     workplace.work()
+    names = workplace.store(*(mr_slice(number=number) for number in range(BURST)))
+    workplace.inbox.put("deleted", early)
+    workplace.orthanc.delete(early)
     with Working(workplace, monkeypatch) as working:
-        names = workplace.store(*(mr_slice(number=number) for number in range(BURST)))
-        workplace.inbox.put("deleted", early)
-        workplace.orthanc.delete(early)
         working.until(lambda: workplace.state_of(names[-1]) == "pending" and workplace.state_of(early) is None)
-        assert len(workplace.index) == 0
+        working.until(lambda: len(workplace.index) == 0)
+        assert workplace.catalogue.counts()["indexed"] == 0
         monkeypatch.setattr(bursts_module, "PATIENCE_SECONDS", 0.0)
         working.until(lambda: workplace.catalogue.counts()["indexed"] == BURST)
     workplace.agree()
