@@ -333,8 +333,7 @@ class Catalogue(Succession):
                 )
             present = [label for label in wanted if label in found]
             if present:
-                joined = np.frombuffer(b"".join(found[label] for label in present), np.float32)
-                rows = joined.reshape(len(present), -1)
+                rows = np.frombuffer(b"".join(map(found.__getitem__, present)), np.float32).reshape(len(present), -1)
                 sound = are_units(rows)
                 yield np.array(present, np.int64)[sound], rows[sound]
 
