@@ -317,11 +317,6 @@ class Catalogue(Succession):
         )
         return [Quality(*row) for row in rows]
 
-    def live_labels(self, model: str) -> NDArray[np.int64]:
-        """Return the labels of all slices of a model, ascending."""
-        rows = self._connection().execute("SELECT label FROM slice WHERE model = ? ORDER BY label", (model,))
-        return np.fromiter((label for (label,) in rows), np.int64)
-
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (labels, vectors) in portions, in the order asked for; deleted and damaged ones are missing."""
         for start in range(0, len(labels), CHUNK):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cbmir.database import Database
 from cbmir.failpoints import reach
 from cbmir.records import Answering
@@ -11,6 +13,8 @@ from cbmir.sql import marks, portions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cbmir.records import Settled
 
@@ -85,6 +89,11 @@ class Succession(Database):
                     )
                     return True
             return False
+
+    def live_labels(self, model: str) -> NDArray[np.int64]:
+        """Return the labels of all slices of a model, ascending."""
+        rows = self._connection().execute("SELECT label FROM slice WHERE model = ? ORDER BY label", (model,))
+        return np.fromiter((label for (label,) in rows), np.int64)
 
     def dimension(self, model: str) -> int | None:
         """Return the length of a model's vectors, or None if there are none."""
