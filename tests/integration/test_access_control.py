@@ -53,12 +53,8 @@ def ask(orthanc: OrthancProcess, path: str, user: str = "bob", **parameters: Any
 def test_without_a_user_of_orthanc_there_is_no_answer(
     guarded: OrthancProcess, credentials: tuple[str, str] | None
 ) -> None:
-    guarded.http.auth, own = credentials, guarded.http.auth
-    try:
-        for path in (f"similar/{instance('asked')}", "status", "quality", "feedback", "openapi.json", ""):
-            assert guarded.http.get(f"/cbmir/{path}").status_code == 401, path
-    finally:
-        guarded.http.auth = own
+    for path in (f"similar/{instance('asked')}", "status", "quality", "feedback", "openapi.json", ""):
+        assert guarded.http.get(f"/cbmir/{path}", auth=credentials).status_code == 401, path
 
 
 def test_each_user_meets_only_studies_that_orthanc_shows_them(guarded: OrthancProcess) -> None:

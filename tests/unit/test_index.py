@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 from parts import units
 
-from cbmir import index as index_module
 from cbmir.index import LONGEST_DELETED_SECONDS, MANIFEST, MOST_DELETED, SMALLEST_CAPACITY, SliceIndex
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def test_what_was_deleted_half_a_day_ago_must_go_from_the_snapshot_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_700_000_000.0]
-    monkeypatch.setattr(index_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
     source = Vectors(random_rows(50))
     index = make(tmp_path, source)
     secret = source.rows.pop(7)
@@ -190,7 +190,7 @@ def test_what_was_deleted_half_a_day_ago_must_go_from_the_snapshot_too(
 
 def test_a_restart_does_not_make_the_deleted_stay_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_700_000_000.0]
-    monkeypatch.setattr(index_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "time", lambda: now[0])
     source = Vectors(random_rows(50))
     index = make(tmp_path, source)
     del source.rows[7]

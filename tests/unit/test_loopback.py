@@ -3,6 +3,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Answering:
 
         class Handler(BaseHTTPRequestHandler):
             def setup(self) -> None:
-                self.protocol_version = outer.protocol  # type: ignore[misc]
+                self.protocol_version = outer.protocol
                 super().setup()
 
             def do_GET(self) -> None:
@@ -137,7 +138,7 @@ def test_a_withdrawn_permission_is_noticed_after_the_minute(
     orthanc: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(loopback.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     asking = caller(orthanc)
     orthanc.statuses["/studies/a"] = 200
     assert asking.studies(["a"]) == {"a"}
