@@ -4,6 +4,7 @@
     .venv/bin/python scripts/measure.py soak --minutes 30
                                                     # memory, threads and descriptors while images come, are asked
                                                     # about and go; ends with 1 if any of them grows
+    .venv/bin/python scripts/measure.py expansion   # what query expansion adds to the time of a search
 
 Each writes docs/performance/<name>.json (--out names another folder), soak also a plot. All traffic stays on this
 machine. Figures depend on what else runs: the file tells.
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _library  # noqa: F401 - before cbmir
-from measuring import cstore, soak
+from measuring import cstore, expansion, soak
 from measuring.machine import REPOSITORY, circumstances
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     soaking = what.add_parser("soak")
     soaking.add_argument("--minutes", type=float, required=True)
     soaking.set_defaults(measure=soak.measure)
+    expanding = what.add_parser("expansion")
+    expanding.add_argument("--slices", type=int, default=10_000, help="in the index (default: 10000)")
+    expanding.add_argument("--queries", type=int, default=100, help="each with and without (default: 100)")
+    expanding.set_defaults(measure=expansion.measure)
     return parser.parse_args(argv)
 
 

@@ -98,20 +98,6 @@ def rank_visible(hits: Iterable[Hit], group: Group, k: int, visible: Visible) ->
         ahead *= 2
 
 
-def remembered(visible: Visible) -> Visible:
-    """Return the same, which asks about each study once."""
-    verdicts: dict[str, bool] = {}
-
-    def ask(studies: Iterable[str]) -> set[str]:
-        asked = set(studies)
-        if unknown := asked - verdicts.keys():
-            shown = visible(unknown)
-            verdicts.update({study: study in shown for study in unknown})
-        return {study for study in asked if verdicts[study]}
-
-    return ask
-
-
 def _studies(cases: Iterable[Case]) -> set[str]:
     return {hit.study for case in cases for hit in case.hits}
 

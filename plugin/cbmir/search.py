@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbmir.access import ANYONE
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, remembered
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank, rank_visible
 from cbmir.expansion import expanded
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 FIRST_FETCH = 8
 """Neighbours asked for first, per case wanted: a series often gives several of the nearest."""
+
+CANDIDATES = 2
+"""Cases of which those to show are chosen, per case wanted, where the first hits have a say in the order."""
 
 GROWTH = 4
 EXACT_LIMIT = 20_000
@@ -76,25 +79,23 @@ class Search:
     ) -> list[Case]:
         """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`.
 
-        The nearest slices are ranked by their similarity to the query moved towards the first of them, those that are
-        shown and no others; the similarity that a hit tells is always the one to the query itself.
+        The order of the nearest cases is that of their similarity to the query moved towards the first slices found,
+        none of them of a study or patient that is not shown; the similarity that a hit tells is to the query itself.
         Of studies that the caller may not see, nothing is in them. Raises Unavailable as `Caller.studies`.
         """
-        visible = remembered(caller.studies)
         neighbours = self._neighbours(vector, query, criteria)
-        wanted = max(criteria.k, self._expand) * FIRST_FETCH
+        at_least = max(criteria.k, self._expand)
+        candidates = CANDIDATES * at_least if self._expand else criteria.k
+        wanted = at_least * FIRST_FETCH
         while True:
             labels, similarities = neighbours(wanted)
             near = similarities >= criteria.min_similarity
             hits = self._hits(labels[near], similarities[near], query, criteria.same_patient)
-            if self._expand:
-                hits = self._moved(vector, hits, rank_visible(hits, "none", self._expand, visible))
-            cases = rank_visible(hits, criteria.group, criteria.k, visible)
+            cases = rank_visible(hits, criteria.group, candidates, caller.studies)
             # enough cases, or no farther neighbour that could give another
-            if len(cases) == criteria.k or len(labels) < wanted or not near.all():
-                return cases
-            if wanted >= FARTHEST and not caller.sees_all:
-                return cases
+            is_enough = len(cases) >= criteria.k or len(labels) < wanted or not near.all()
+            if is_enough or (wanted >= FARTHEST and not caller.sees_all):
+                return self._reordered(vector, cases, criteria.group)[: criteria.k]
             wanted *= GROWTH
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
@@ -166,14 +167,17 @@ class Search:
         ]
         return [hit for hit in hits if eligible(hit, query, same_patient)]
 
-    def _moved(self, vector: NDArray[np.float32], hits: list[Hit], first: list[Case]) -> list[Hit]:
-        """Return the hits with their nearness to the query moved towards the first of them."""
+    def _reordered(self, vector: NDArray[np.float32], cases: list[Case], group: Group) -> list[Case]:
+        """Return the cases by their similarity to the query moved towards the first of their slices."""
+        if not self._expand or not cases:
+            return cases
+        hits = sorted((hit for case in cases for hit in case.hits), key=lambda hit: -hit.similarity)
         labels, vectors = self._vectors(np.array([hit.slice.label for hit in hits], np.int64))
-        rows = {label: row for row, label in enumerate(labels.tolist())}
-        towards = [case.best for case in first if case.best.slice.label in rows]
-        if not towards:
-            return hits
-        similarities = np.array([[hit.similarity for hit in towards]], np.float32)
-        near = vectors[np.newaxis, [rows[hit.slice.label] for hit in towards]]
-        nearness = (vectors @ expanded(vector[np.newaxis], near, similarities)[0]).tolist()
-        return [replace(hit, nearness=nearness[rows[hit.slice.label]]) for hit in hits if hit.slice.label in rows]
+        if len(labels) < len(hits):
+            # a slice went meanwhile
+            return cases
+        first = slice(self._expand)
+        similarities = np.array([[hit.similarity for hit in hits[first]]], np.float32)
+        (moved,) = expanded(vector[np.newaxis], vectors[np.newaxis, first], similarities)
+        nearness = (vectors @ moved).tolist()
+        return rank((replace(hit, nearness=near) for hit, near in zip(hits, nearness, strict=True)), group)

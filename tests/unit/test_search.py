@@ -351,15 +351,3 @@ def test_the_first_cases_are_the_same_however_many_are_asked_for(shelf: Shelf) -
     shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=10)
     ten = patients(shelf.cases(k=10))
     assert patients(shelf.cases(k=3)) == ten[:3]
-
-
-def test_each_study_is_asked_about_once(shelf: Shelf) -> None:
-    class Counting(Reader):
-        def studies(self, orthanc_ids: Iterable[str]) -> set[str]:
-            again = self.asked & set(orthanc_ids)
-            assert not again
-            return super().studies(orthanc_ids)
-
-    shown = crowd_on_one_side(shelf)
-    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=3)
-    assert len(shelf.cases(caller=Counting(*shown))) == 5

@@ -2,6 +2,7 @@
 import { bar, element, plot } from './elements.js';
 import { modelCard } from './modelCard.js';
 import {
+  CHANGE_ADVICE,
   FEW_ADVICE,
   FEW_PATIENTS,
   GOOD_RECALL,
@@ -83,6 +84,16 @@ function showProgress(status) {
   say('progress-share', `${number(done)} of ${plural(done + status.queued, 'instance')}`);
   const rate = status.instancesPerSecond ? ` · ${tenth(status.instancesPerSecond)} per second` : '';
   say('progress-rate', `${rate}${status.etaSeconds ? ` · about ${duration(status.etaSeconds)} left` : ''}`);
+}
+
+/** @param {{ to: string, slices: number, of: number, refused: number } | null} change */
+function showChange(change) {
+  by('change').hidden = !change;
+  if (!change) return;
+  /** @type {HTMLProgressElement} */ (by('change-bar')).value = change.slices / Math.max(1, change.of);
+  say('change-share', `${number(change.slices)} of ${plural(change.of, 'slice')} embedded by ${change.to}`);
+  const refused = change.refused ? ` · it could not take ${plural(change.refused, 'instance')}` : '';
+  say('change-advice', `${refused} · ${CHANGE_ADVICE}`);
 }
 
 /** @param {any} status */
@@ -223,6 +234,7 @@ async function once() {
   if (status.disclaimer) say('disclaimer', status.disclaimer);
   if ('queued' in status) {
     showProgress(status);
+    showChange(status.modelChange);
     showCounts(status);
     onChange('modalities', status.modalities, () => showModalities(status.modalities));
     onChange('reasons', status.notIndexed, () => showReasons(status.notIndexed));
@@ -231,7 +243,7 @@ async function once() {
     const isAwaited = !measured && name === 'ready';
     if (isAwaited || performance.now() - seldomAsked > SELDOM_MS) await askSeldom();
   }
-  return STATES[name].tone === 'busy' || status.queued ? WORKING_MS : IDLE_MS;
+  return STATES[name].tone === 'busy' || status.queued || status.modelChange ? WORKING_MS : IDLE_MS;
 }
 
 async function askSeldom() {

@@ -89,6 +89,9 @@ export function stateOfFailure(httpStatus) {
   return { 401: 'signedOut', 403: 'forbidden' }[httpStatus] ?? 'unreachable';
 }
 
+/** While another model embeds everything. */
+export const CHANGE_ADVICE = 'until it has embedded all, the model below answers';
+
 /** Recall below which the index ought to be built anew. */
 export const GOOD_RECALL = 0.95;
 export const RECALL_ADVICE =
