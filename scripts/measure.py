@@ -1,5 +1,6 @@
 """Measure a real Orthanc with the plugin, and keep the figures with what the machine was doing besides.
 
+    .venv/bin/python scripts/measure.py click       # from the click in OHIF to the cards, among 10,000 slices
     .venv/bin/python scripts/measure.py cstore      # images per second by C-STORE, with and without the plugin
     .venv/bin/python scripts/measure.py soak --minutes 30
                                                     # memory, threads and descriptors while images come, are asked
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _library  # noqa: F401 - before cbmir
-from measuring import cstore, expansion, soak
+from measuring import click, cstore, expansion, soak
 from measuring.machine import REPOSITORY, circumstances
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance", metavar="DIR")
     what = parser.add_subparsers(dest="what", required=True)
+    by_click = what.add_parser("click")
+    by_click.add_argument("--clicks", type=int, default=21, help="each for another slice (default: 21)")
+    by_click.add_argument("--slices", type=int, default=10_000, help="in the index (default: 10000)")
+    by_click.add_argument("--patients", type=int, default=20, help="of the demo, which the cards show (default: 20)")
+    by_click.set_defaults(measure=click.measure)
     by_cstore = what.add_parser("cstore")
     by_cstore.add_argument("--images", type=int, default=2000, help="of 256 x 256 pixels, in each run (default: 2000)")
     by_cstore.add_argument("--associations", type=int, default=8, help="at the same time (default: 8)")

@@ -26,6 +26,9 @@ export async function openBrowser({ url, user, artefacts }) {
     ...(username ? { httpCredentials: { username, password: password ?? '' } } : {}),
   });
   const page = await context.newPage();
+  // OHIF is 17 MB of script, and other tests may keep the machine busy.
+  page.setDefaultTimeout(60_000);
+  page.setDefaultNavigationTimeout(120_000);
   const seen = watch(page, new URL(url).origin);
   const shot = (/** @type {string} */ name) => page.screenshot({ path: path.join(artefacts, `${name}.png`) });
   return { browser, page, seen, shot };

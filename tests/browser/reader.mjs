@@ -43,6 +43,75 @@ export function reader(page) {
 }
 
 /**
+ * From a click on "Find similar" to what the reader then sees, in ms, as the page's own clock has it: `cards` once they
+ * are painted, `pictures` once each of them has its picture as well.
+ *
+ * @param {import('playwright-core').Page} page @returns {Promise<{ cards: number, pictures: number }>}
+ */
+export async function clickToCards(page) {
+  await page.evaluate(() => {
+    const times = (window.cbmirTimes = { clicked: 0, cards: 0, pictures: 0 });
+    const find = document.querySelector('[data-cy="cbmir-find"]');
+    find?.addEventListener('click', () => (times.clicked = performance.now()), { once: true, capture: true });
+    const painted = (/** @type {'cards' | 'pictures'} */ what) =>
+      requestAnimationFrame(() => setTimeout(() => (times[what] = performance.now()), 0));
+    const loaded = () => {
+      const pictures = [...document.querySelectorAll('[data-cy="cbmir-card"] img')];
+      const all = pictures.every((one) => one instanceof HTMLImageElement && one.complete && one.naturalWidth > 0);
+      if (all && pictures.length > 0) painted('pictures');
+      else requestAnimationFrame(loaded);
+    };
+    new MutationObserver((_, observer) => {
+      if (!times.clicked || !document.querySelector('[data-cy="cbmir-hit"]')) return;
+      observer.disconnect();
+      painted('cards');
+      loaded();
+    }).observe(document.querySelector('[data-cy="cbmir-panel"]'), { childList: true, subtree: true });
+  });
+  await page.locator('[data-cy="cbmir-find"]').click();
+  const { clicked, cards, pictures } = await until('cards with their pictures', () =>
+    page.evaluate(() => window.cbmirTimes.pictures > 0 && window.cbmirTimes),
+  );
+  return { cards: cards - clicked, pictures: pictures - clicked };
+}
+
+/**
+ * How far the greys of a picture and of the n-th viewport lie apart, 0 to 255 in the mean, both as a square around the
+ * whole slice; null while either is missing.
+ *
+ * @param {import('playwright-core').Page} page @param {string} picture  a selector @param {number} n
+ */
+export function greyDifference(page, picture, n) {
+  return page.evaluate(
+    ([selector, index]) => {
+      const SIDE = 96;
+      const image = document.querySelector(selector);
+      const viewport = document.querySelectorAll('canvas.cornerstone-canvas')[index];
+      if (!(image instanceof HTMLImageElement) || !image.naturalWidth) return null;
+      if (!(viewport instanceof HTMLCanvasElement) || !viewport.width) return null;
+      /** @param {CanvasImageSource} source @param {number} width @param {number} height @param {number} side */
+      const greys = (source, width, height, side) => {
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = SIDE;
+        const context = canvas.getContext('2d');
+        if (!context) return [];
+        context.fillRect(0, 0, SIDE, SIDE);
+        const scale = SIDE / side;
+        const [x, y] = [(SIDE - width * scale) / 2, (SIDE - height * scale) / 2];
+        context.drawImage(source, x, y, width * scale, height * scale);
+        const { data } = context.getImageData(0, 0, SIDE, SIDE);
+        return Array.from({ length: SIDE * SIDE }, (_, at) => data[4 * at]);
+      };
+      const { naturalWidth, naturalHeight } = image;
+      const shown = greys(image, naturalWidth, naturalHeight, Math.max(naturalWidth, naturalHeight));
+      const viewed = greys(viewport, viewport.width, viewport.height, Math.min(viewport.width, viewport.height));
+      return shown.reduce((sum, grey, at) => sum + Math.abs(grey - viewed[at]), 0) / shown.length;
+    },
+    /** @type {const} */ ([picture, n]),
+  );
+}
+
+/**
  * Runs steps one after the other, each with a screenshot and its time.
  *
  * @param {(name: string) => Promise<unknown>} shot

@@ -31,7 +31,6 @@ const { browser, page, seen, shot } = await openBrowser({
   url: base,
   ...values,
 });
-page.setDefaultTimeout(60_000);
 const cy = (/** @type {string} */ name) => page.locator(`[data-cy="${name}"]`);
 
 /** @type {string[]} */
@@ -188,6 +187,17 @@ try {
     await until('a question with region', async () => lastAsked('similar').includes('roi='));
     await cards();
   });
+  await step('region-by-key', async () => {
+    await cy('cbmir-whole').click();
+    await until('a question without region', async () => !lastAsked('similar').includes('roi='));
+    await cards();
+    const number = asked.length;
+    await page.locator('canvas.cornerstone-canvas').first().hover();
+    await page.keyboard.press('Shift+F');
+    await until('a question with region', async () => lastAsked('similar').includes('roi='));
+    await cards();
+    assert.equal(asked.length, number + 1, 'one question a key');
+  });
   await step('compared', async () => {
     await cy('cbmir-hit').first().click();
     await hasPicture(1);
@@ -278,6 +288,19 @@ try {
       const { feedback } = await rest('/cbmir/feedback');
       return said.every((one) => feedback.some((/** @type {any} */ kept) => kept.hit === one.hit));
     });
+  });
+  await step('taken-back', async () => {
+    await cy('cbmir-similar').nth(2).click();
+    await until('a third opinion', async () => said.length === 3);
+    const { hit } = said[2];
+    const isKept = async () =>
+      (await rest('/cbmir/feedback')).feedback.some((/** @type {any} */ kept) => kept.hit === hit);
+    await until('the third one kept', isKept);
+    await cy('cbmir-similar').nth(2).click();
+    await until('it to be taken back', async () => !(await isKept()));
+    assert.deepEqual({ ...said[3] }, { ...said[2], verdict: null });
+    assert.equal(await cy('cbmir-similar').nth(2).getAttribute('aria-pressed'), 'false');
+    said.splice(2);
   });
   await step('refined', async () => {
     await cy('cbmir-refine').click();

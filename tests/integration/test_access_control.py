@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from dicom_files import to_bytes
 from guarded import TOKEN_HEADER, USERS, AuthorizationService, fill, instance, lua_filter, service_filter, study
 from orthanc_process import REPOSITORY
+from reports import structured_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +67,15 @@ def test_each_user_meets_only_studies_that_orthanc_shows_them(guarded: OrthancPr
     for hidden in HIDDEN:
         assert hidden not in some.text
         assert study(hidden) not in some.text
+
+
+def test_the_report_of_a_hidden_study_is_answered_like_that_of_no_study(guarded: OrthancProcess) -> None:
+    guarded.upload(to_bytes(structured_report("hidden1")))
+    of_nobody, of_hidden = (ask(guarded, f"report/{one}") for one in (NOBODY, study("hidden1")))
+    assert of_nobody.status_code == 404
+    assert (of_hidden.status_code, of_hidden.content) == (of_nobody.status_code, of_nobody.content)
+    assert ask(guarded, f"report/{NOBODY}", "alice").content == of_nobody.content
+    assert ask(guarded, f"report/{study('hidden1')}", "alice").json()["lines"]
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])

@@ -14,7 +14,7 @@ from orthanc_process import REPOSITORY
 EXTENSION = REPOSITORY / "ohif-extension"
 ARTEFACTS = EXTENSION / "artefacts"
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-SECONDS = 300
+SECONDS = 600
 
 
 def what_is_missing() -> str | None:

@@ -71,6 +71,12 @@ def test_a_line_says_who_asked_about_which_study_and_was_shown_which(tmp_path: P
     assert "secret" not in (tmp_path / FILE).read_text()
 
 
+def test_a_line_says_whose_report_was_read_and_nothing_of_what_it_says(tmp_path: Path) -> None:
+    line = line_of(tmp_path, lambda: {"StudyInstanceUID": "1.1", "lines": [CANARY]})
+    assert (line["queryStudyInstanceUID"], line["StudyInstanceUIDs"]) == ("1.1", [])
+    assert CANARY not in (tmp_path / FILE).read_text()
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
