@@ -72,7 +72,7 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     """Give a command line the options that name columns."""
     add = parser.add_argument
     add("--label", default="label", help="column of the class (default: label)")
-    add("--group", help="column of the case or fold (default: group, or each picture its own where there is none)")
+    add("--group", help="column of the case or fold (default: group; a picture without is a case of its own)")
     add("--file", default="file", help="column of the picture's file (default: file)")
 
 
