@@ -159,6 +159,8 @@ class OrthancProcess:
             self.end()
         assert "Traceback" not in self.log_text()
         assert CANARY not in self.log_text()
+        named = [path for path in self.data.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+        assert not named, "these name a patient"
 
     def log_text(self) -> str:
         """Return all that Orthanc logged."""
