@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import numpy as np
 import pytest
 from catalogue_file import CatalogueFile
 from dicom_files import CANARY, mr_file, picture, uid
@@ -39,7 +40,7 @@ MORE: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def orthanc(make_shared_orthanc: Callable[..., OrthancProcess]) -> OrthancProcess:
     """An Orthanc with one slice of each of the patients, and four of `query` in two studies."""
-    orthanc = make_shared_orthanc().start()
+    orthanc = make_shared_orthanc({"QueryExpansion": 0}).start()
     for number, (patient, tags) in enumerate(PATIENTS.items()):
         orthanc.upload(mr_file(patient, pixels=picture(number, kind=number), **tags, **MORE[patient]))
     for study in (1, 2):
@@ -128,6 +129,22 @@ def test_cases_of_other_patients_come_by_falling_similarity(orthanc: OrthancProc
     assert [case["rank"] for case in answer["cases"]] == [1, 2, 3, 4]
     assert answer["query"]["indexed"]
     assert answer["message"] is None
+
+
+def test_the_similarity_told_is_that_of_the_heat_map_whatever_the_order(
+    make_orthanc: Callable[..., OrthancProcess],
+) -> None:
+    orthanc = make_orthanc({"QueryExpansion": 3}).start()
+    for number in range(6):
+        query = orthanc.upload(mr_file(f"P{number}", pixels=picture(number, kind=number % 2)))
+    orthanc.wait_until_indexed(6)
+    answer = orthanc.similar(query)
+    assert len(answer["cases"]) == 5
+    for case in answer["cases"]:
+        against = case["slices"][0]["orthancId"]
+        heat = orthanc.http.get(f"/cbmir/heatmap/{query}", params={"against": against}).json()
+        assert case["similarity"] == pytest.approx(heat["similarity"], abs=2e-4)
+        assert np.sum(heat["query"]["cells"]) == pytest.approx(case["similarity"], abs=2e-3)
 
 
 def test_an_instance_is_named_by_orthanc_id_or_by_uid(orthanc: OrthancProcess, query: str) -> None:
