@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.errors import CbmirError, Forbidden, Hidden, SettingsError, Unavailable
 from cbmir.records import one_line
+from cbmir.web import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +86,7 @@ class Audit:
                     "event": {"code": event.code, "scheme": "DCM", "meaning": event.meaning},
                     "action": event.action,
                     "outcome": outcome,
-                    **_who(request.headers, self._headers),
+                    **_who(request, self._headers),
                     **_what(request.path),
                     **_studies(found),
                     "milliseconds": round(1000 * (time.monotonic() - start)),
@@ -149,9 +150,9 @@ def _outcome(error: Exception) -> int:
     return MINOR_FAILURE if isinstance(error, CbmirError) else MAJOR_FAILURE
 
 
-def _who(headers: Mapping[str, str], telling: tuple[str, ...]) -> dict[str, str | None]:
+def _who(request: Request, telling: tuple[str, ...]) -> dict[str, str | None]:
     """Return the user's name where a password goes with it, and else a digest of what tells callers apart."""
-    shown = {name.lower(): headers[name.lower()] for name in telling if name.lower() in headers}
+    shown = credentials(request, telling)
     scheme, _, value = shown.get("authorization", "").partition(" ")
     user = None
     if scheme.lower() == "basic":
@@ -161,7 +162,7 @@ def _who(headers: Mapping[str, str], telling: tuple[str, ...]) -> dict[str, str 
         except binascii.Error:
             user = ""
     token = hashlib.sha256(repr(sorted(shown.items())).encode()).hexdigest()[:16] if shown else None
-    via = headers.get("x-forwarded-for")
+    via = request.headers.get("x-forwarded-for")
     return {
         "user": None if user is None else one_line(user, LONGEST_NAME),
         "token": token,

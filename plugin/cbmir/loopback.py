@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.access import ANYONE
 from cbmir.errors import Unavailable
+from cbmir.web import credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cbmir.access import Caller, Gatekeeper
     from cbmir.settings import Settings
@@ -65,26 +66,26 @@ def _tells_apart(configuration: Mapping[str, Any]) -> bool:
 class Loopback:
     """Asks this machine's Orthanc. Nothing of a request but the named headers is handed on."""
 
-    def __init__(self, port: int, *, tls: bool, headers: Iterable[str]) -> None:
+    def __init__(self, port: int, *, tls: bool, headers: Sequence[str]) -> None:
         """Take where Orthanc listens, and the names of the headers that tell who a caller is."""
         self._port = port
         self._tls = _own_certificate() if tls else None
-        self._headers = {name.lower() for name in headers}
+        self._headers = headers
         self._threads = ThreadPoolExecutor(CONNECTIONS, "cbmir-access")
         self._verdicts = _Verdicts()
 
     def caller(self, request: Request) -> Caller:
         """Return who sent a request."""
-        return _Asked(self, {name: value for name, value in request.headers.items() if name.lower() in self._headers})
+        return _Asked(self, credentials(request, self._headers))
 
-    def allowed(self, uris: Iterable[str], credentials: Credentials, seconds: float) -> set[str]:
-        """Return which of these URIs Orthanc answers to the credentials. Raises Unavailable where it does neither."""
+    def allowed(self, uris: Iterable[str], shown: Credentials, seconds: float) -> set[str]:
+        """Return which of these URIs Orthanc answers to such credentials. Raises Unavailable where it does neither."""
         until = time.monotonic() + seconds
-        key = hashlib.sha256(repr(sorted(credentials.items())).encode()).digest()
+        key = hashlib.sha256(repr(sorted(shown.items())).encode()).digest()
         verdicts = self._verdicts.of(key, uris)
         unknown = [uri for uri, verdict in verdicts.items() if verdict is None]
         asked = [
-            self._threads.submit(self._ask, unknown[start::CONNECTIONS], credentials, until)
+            self._threads.submit(self._ask, unknown[start::CONNECTIONS], shown, until)
             for start in range(min(CONNECTIONS, len(unknown)))
         ]
         _, late = wait(asked, seconds)
@@ -96,14 +97,14 @@ class Loopback:
         self._verdicts.keep(key, fresh)
         return {uri for uri, verdict in (verdicts | fresh).items() if verdict}
 
-    def _ask(self, uris: list[str], credentials: Credentials, until: float) -> dict[str, bool]:
+    def _ask(self, uris: list[str], shown: Credentials, until: float) -> dict[str, bool]:
         """Return Orthanc's verdict on each, over one connection, which is then given back."""
         connection = self._connection(until)
         verdicts: dict[str, bool] = {}
         try:
             for uri in uris:
                 _limit(connection, until)
-                connection.request("GET", uri, headers=credentials)
+                connection.request("GET", uri, headers=shown)
                 with connection.getresponse() as response:
                     response.read()
                     verdicts[uri] = _VERDICTS[response.status]
@@ -145,18 +146,18 @@ class _Asked:
     """A caller about whom Orthanc is asked."""
 
     _loopback: Loopback
-    _credentials: Credentials
+    _shown: Credentials
     sees_all: bool = False
 
     def studies(self, orthanc_ids: Iterable[str]) -> set[str]:
         """Return which of these studies Orthanc would show to the caller."""
         uris = {f"/studies/{orthanc_id}": orthanc_id for orthanc_id in orthanc_ids}
-        return {uris[uri] for uri in self._loopback.allowed(uris, self._credentials, ANSWER_SECONDS)}
+        return {uris[uri] for uri in self._loopback.allowed(uris, self._shown, ANSWER_SECONDS)}
 
     def sees_statistics(self) -> bool:
         """Return whether Orthanc would tell the caller its own figures of the whole archive."""
         try:
-            return bool(self._loopback.allowed(["/statistics"], self._credentials, STATISTICS_SECONDS))
+            return bool(self._loopback.allowed(["/statistics"], self._shown, STATISTICS_SECONDS))
         except Unavailable:
             return False
 

@@ -19,7 +19,7 @@ from cbmir.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 RETRY_AFTER_SECONDS = 2
 
@@ -66,6 +66,11 @@ def decoded(query: Mapping[str, str]) -> dict[str, str]:
         unquote_plus(name, errors="surrogateescape"): unquote_plus(value, errors="surrogateescape")
         for name, value in query.items()
     }
+
+
+def credentials(request: Request, names: Iterable[str]) -> dict[str, str]:
+    """Return those of a request's headers that have these names; Orthanc hands on all names in lower case."""
+    return {name.lower(): request.headers[name.lower()] for name in names if name.lower() in request.headers}
 
 
 def answer(document: Any, status: int = 200) -> Response:
