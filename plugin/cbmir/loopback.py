@@ -41,7 +41,7 @@ STATISTICS_SECONDS = 2.0
 VERDICT_SECONDS = 60.0
 """How long a verdict is believed: so long after a permission is withdrawn, studies may still be found."""
 
-MOST_VERDICTS = 200_000
+MOST_VERDICTS = 50_000
 
 _VERDICTS = {200: True, 401: False, 403: False, 404: False}
 
