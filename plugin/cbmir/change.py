@@ -24,6 +24,9 @@ LEFTOVERS_SECONDS = 10.0
 
 LEFTOVERS_AT_A_TIME = 2000
 
+BEYOND = 2**63 - 1
+"""A place in the order of arrival that none has reached."""
+
 
 class Change:
     """Brings a change of model forward, step by step, whenever nothing else is to be indexed."""
@@ -111,7 +114,7 @@ class _Unseen:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._place: int | None = None
+        self._place = BEYOND
         self._found = False
         self.refused: dict[str, Settled] = {}
         self.is_empty = False
@@ -129,5 +132,5 @@ class _Unseen:
             if batch := [orthanc_id for orthanc_id in left if orthanc_id not in without]:
                 return batch
         self.is_empty = not self._found
-        self._place, self._found = None, False
+        self._place, self._found = BEYOND, False
         return []

@@ -178,7 +178,9 @@ class SliceIndex:
     def succeed(self, other: SliceIndex) -> None:
         """Have later snapshots take the place of another index's; those that there are of this one are removed."""
         for file in (self._directory / MANIFEST, *self._directory.glob("index-*.bin")):
-            file.unlink(missing_ok=True)
+            # on a disk that has become read-only, the next start removes them
+            with contextlib.suppress(OSError):
+                file.unlink()
         self._directory = other._directory
         self.changes_since_snapshot += 1
 

@@ -42,7 +42,7 @@ class Succession(Database):
             reach("before-switch")
         reach("switched")
 
-    def lacking(self, model: str, before: int | None, limit: int) -> list[tuple[int, str]]:
+    def lacking(self, model: str, before: int, limit: int) -> list[tuple[int, str]]:
         """Return indexed instances that a model has not seen, newest first: their place among arrivals, and id.
 
         `before` is such a place; only instances that arrived earlier are looked at.
@@ -50,7 +50,7 @@ class Succession(Database):
         return (
             self._connection()
             .execute(
-                "SELECT id, orthanc_id FROM instance WHERE state = 'indexed' AND (?1 IS NULL OR id < ?1) AND NOT EXISTS"
+                "SELECT id, orthanc_id FROM instance WHERE state = 'indexed' AND id < ?1 AND NOT EXISTS"
                 " (SELECT 1 FROM slice WHERE slice.instance = instance.id AND slice.model = ?2)"
                 " ORDER BY id DESC LIMIT ?3",
                 (before, model, limit),
@@ -63,7 +63,7 @@ class Succession(Database):
         with self._transaction() as database:
             return database.execute(
                 "UPDATE instance SET state = 'pending' WHERE state = 'indexed'"
-                " AND id NOT IN (SELECT instance FROM slice WHERE model = ?)",
+                " AND NOT EXISTS (SELECT 1 FROM slice WHERE slice.instance = instance.id AND slice.model = ?)",
                 (model,),
             ).rowcount
 

@@ -4,8 +4,9 @@
  *     node tests/browser/status.mjs SCENARIO http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER]
  *
  * Scenarios: "archive" for an Orthanc that has indexed the demo, two objects that cannot be and one that is no picture;
- * "disabled" for one whose plugin cannot run; "without-viewer" for one without OHIF. Prints what was seen as JSON; exit
- * code 1 with the reason when something is not as it should be.
+ * "changing" for one whose model is being changed to "second"; "disabled" for one whose plugin cannot run;
+ * "without-viewer" for one without OHIF. Prints what was seen as JSON; exit code 1 with the reason when something is not
+ * as it should be.
  */
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -314,6 +315,18 @@ const SCENARIOS = {
     hasWordsForEveryState,
     showsProgress,
     asksOftenOnlyWhileThereIsWork,
+  ],
+  changing: [
+    async () => {
+      await openStatusPage();
+      const change = (await rest('cbmir/status')).modelChange;
+      await until('the change is told', async () => (await text('change')).includes(change.to));
+      assert.match(await text('change-share'), /^\d+ of \d+ slices embedded by second-[0-9a-f]{12}$/);
+      await shot('changing');
+      await until('the change is over', async () => !(await page.locator('#change').isVisible()));
+      report.model = (await rest('cbmir/status')).model.name;
+    },
+    nothingWentWrong,
   ],
   disabled: [
     async () => {

@@ -5,13 +5,15 @@ Screenshots are left in ohif-extension/artefacts/status.
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from chromium import ARTEFACTS, drive, what_is_missing
 from dicom_files import mr_file, mr_slice, to_bytes
-from orthanc_process import wait_for
+from orthanc_process import REPOSITORY, wait_for
 
 import demo
 from cbmir.catalogue import Catalogue
@@ -72,6 +74,24 @@ def _cut() -> Any:
     dataset = mr_slice("P2")
     dataset.PixelData = dataset.PixelData[:100]
     return dataset
+
+
+def test_a_change_of_model_is_told_until_it_is_over(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(REPOSITORY / "plugin" / "cbmir" / "models" / "figshare-gem", tmp_path / "models" / name)
+        card = tmp_path / "models" / name / "card.json"
+        card.write_text(json.dumps({**json.loads(card.read_text()), "name": name}))
+    orthanc = make_orthanc({"ModelDirectory": str(tmp_path / "models"), "Model": "first"}).start()
+    for patient in "AB":
+        orthanc.upload(mr_file(patient))
+    orthanc.wait_until_indexed(2)
+    assert orthanc.stop() == 0
+    orthanc.configuration["Cbmir"]["Model"] = "second"
+    orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:20"
+    orthanc.start()
+    assert scenario("changing", orthanc)["model"] == "second"
 
 
 def test_a_plugin_that_cannot_run_says_why_on_its_status_page(make_orthanc: Callable[..., OrthancProcess]) -> None:

@@ -83,7 +83,7 @@ def test_what_a_model_has_not_seen_comes_newest_first_and_from_a_place_on(catalo
     put(catalogue, "a", "b", "c", "d")
     catalogue.enqueue(["waiting"])
     catalogue.record(embedded("c"), "new", beside=MODEL)
-    first = catalogue.lacking("new", None, 2)
+    first = catalogue.lacking("new", 2**63 - 1, 2)
     assert [name for _, name in first] == ["d", "b"]
     assert [name for _, name in catalogue.lacking("new", first[-1][0], 2)] == ["a"]
 
