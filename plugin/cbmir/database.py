@@ -6,6 +6,7 @@ import contextlib
 import errno
 import sqlite3
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from cbmir.errors import CatalogueError, Unavailable
@@ -33,6 +34,15 @@ def is_damage(error: Exception) -> bool:
     """Return whether an error says that the file is no longer what SQLite wrote."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _columns(database: Connection) -> set[tuple[str, str]]:
+    """Return all tables with their columns."""
+    return set(
+        database.execute(
+            "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
+        )
+    )
 
 
 class Database:
@@ -103,6 +113,10 @@ class Database:
         else:
             for step in range(version, SCHEMA_VERSION):
                 database.executescript(f"BEGIN; {MIGRATIONS[step]} COMMIT;")
+        with contextlib.closing(sqlite3.connect(":memory:")) as sound:
+            sound.executescript(SCHEMA)
+            if _columns(database) != _columns(sound):
+                raise sqlite3.DatabaseError(f"the names of columns in {self._path} are damaged")
 
     def _overwrite_deleted(self) -> None:
         """Have the file itself hold what was committed, and the log nothing: what was deleted is in neither then.
@@ -122,6 +136,8 @@ class Database:
         database: Connection | None = getattr(self._local, "database", None)
         if database is None:
             database = sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=5)
+            # one flipped bit in a description must not cost an answer
+            database.text_factory = partial(str, encoding="utf-8", errors="replace")
             try:
                 for pragma in () if self._read_only else _PRAGMAS:
                     database.execute(f"PRAGMA {pragma}")

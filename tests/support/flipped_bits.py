@@ -87,7 +87,8 @@ def get(app: App, path: str, **query: str) -> Any:
 
 
 def at_rest(status: Any) -> bool:
-    return status["state"] == "disabled" or (status.get("reconciled", False) and status["queued"] == 0)
+    indexed = status.get("reconciled", False) and status["queued"] == 0 and status["slices"] == status["indexed"]
+    return status["state"] == "disabled" or indexed
 
 
 def until(condition: Callable[[], bool], what: Callable[[], Any]) -> None:
