@@ -2,11 +2,78 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.pixels import SIZE
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+MODEL, CELLS, CLASSIFIER = "model.onnx", "cells.onnx", "classifier.npy"
+"""Files of a model folder, beside its card."""
+
+PER_CLASS = ("n_queries", "mAP", "P@10", "chance_mAP")
+"""What the card tells of each class."""
+
+
+def figure(path: Path) -> dict[str, Any]:
+    """Return what the card keeps of an evaluation's JSON: values, intervals, protocol."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    names = ("mAP", "P@1", "P@5", "P@10", "mAP@10", "chance_mAP")
+    return {
+        "protocol": found["protocol"],
+        "values": {name: found[name] for name in names},
+        "intervals": {name: low_high for name, low_high in found["confidence_intervals"].items() if name in names},
+        "perClass": {label: {name: row[name] for name in PER_CLASS} for label, row in found["per_class"].items()},
+        "queries": found["n_queries"],
+        "gallery": found["n_gallery"],
+    }
+
+
+def described(file: Path) -> dict[str, str]:
+    """Return the name of a file and its SHA-256, by which the plugin knows it."""
+    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def contents(
+    state: dict[str, Any], about: dict[str, Any], folder: Path, scale: float, calibration: tuple[float, float]
+) -> dict[str, Any]:
+    """Return what a card says but for name and figures.
+
+    Parameters
+    ----------
+    state
+        The checkpoint.
+    about
+        What no program can know: licence, summary, intended use, limits, data.
+    folder
+        Where the files lie.
+    scale, calibration
+        What cosines are multiplied by in the training; temperature, and cosine below which a slice is of no class.
+
+    """
+    chosen = state["recipe"]["network"]
+    temperature, far_below = calibration
+    return {
+        **described(folder / MODEL),
+        "cells": described(folder / CELLS),
+        "classifier": {**described(folder / CLASSIFIER), "scale": scale / temperature, "farBelow": far_below},
+        "network": chosen["name"],
+        "size": SIZE,
+        "dim": chosen["dim"],
+        "labels": list(state["labels"]),
+        "temperature": temperature,
+        **{key: about[key] for key in ("licence", "summary", "intendedUse", "limits", "data")},
+        "recipe": {
+            "name": state["origin"]["recipe_name"],
+            "seed": state["seed"],
+            "epochsDone": state["epoch"],
+            "settings": state["recipe"],
+        },
+    }
 
 
 def write(card: dict[str, Any], directory: Path) -> None:
@@ -51,11 +118,15 @@ def _figure(title: str, figure: dict[str, Any]) -> str:
         rows.append(f"| {name} | {value:.3f} | {between} |")
     classes = ["| class | queries | mAP | P@10 | chance mAP |", "|---|---|---|---|---|"]
     for label, row in figure["perClass"].items():
-        classes.append(
-            f"| {label} | {row['n_queries']} | {row['mAP']:.3f} | {row['P@10']:.3f} | {row['chance_mAP']:.3f} |"
-        )
+        shares = " | ".join(_cell(row[name]) for name in ("mAP", "P@10", "chance_mAP"))
+        classes.append(f"| {label} | {row['n_queries']} | {shares} |")
     size = f"{figure['queries']} queries, {figure['gallery']} pictures in the gallery."
     return "\n\n".join([f"### {title}", f"{size} {figure['protocol']}", "\n".join(rows), "\n".join(classes)])
+
+
+def _cell(value: float | None) -> str:
+    """Return a figure, or nothing for a class of which nothing could be found."""
+    return "" if value is None else f"{value:.3f}"
 
 
 def _settings(settings: dict[str, dict[str, Any]]) -> str:

@@ -166,7 +166,8 @@ def held_out(rows: Sequence[dict[str, str]], share: float) -> set[str]:
 
     """
     chosen = {row["group"] for row in rows if _place(row["group"]) < share}
-    for label in {row["label"] for row in rows}:
+    # in order: who is let go for one class counts for the next
+    for label in sorted({row["label"] for row in rows}):
         having = {row["group"] for row in rows if row["label"] == label}
         if having <= chosen:
             chosen -= having

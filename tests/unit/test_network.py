@@ -127,11 +127,11 @@ def test_a_file_of_before_the_side_was_known_works_at_full_size() -> None:
 
 @pytest.mark.filterwarnings("default")  # the exporter warns of its own deprecated parts
 def test_the_shipped_contract_holds_for_any_network_that_is_exported(network: Network, tmp_path: Path) -> None:
-    export = pytest.importorskip("export")
+    files = pytest.importorskip("model_folder.files")
     path, cells = tmp_path / "model.onnx", tmp_path / "cells.onnx"
-    export.write_onnx(network, path)
-    export.write_cells(network, cells)
-    assert max(export.differences(network, path, cells).values()) < 1e-4
+    files.write_onnx(network, path)
+    files.write_cells(network, cells)
+    assert max(files.differences(network, path, cells).values()) < 1e-4
     again = from_onnx(path)
     assert again.architecture == network.architecture
     for name, weight in again.state_dict().items():

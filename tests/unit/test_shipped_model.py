@@ -52,6 +52,14 @@ def test_a_card_names_licence_data_limits_and_figures_with_interval_and_chance(f
 
 
 @shipped
+def test_a_class_of_which_nothing_could_be_found_has_empty_cells(folder: Path) -> None:
+    card = json.loads((folder / "card.json").read_text())
+    figure = next(iter(card["figures"].values()))
+    figure["perClass"]["rare"] = {"n_queries": 3, "mAP": None, "P@10": None, "chance_mAP": None}
+    assert "| rare | 3 |  |  |  |" in model_card.markdown(card)
+
+
+@shipped
 def test_no_shipped_file_tells_of_the_machine_it_was_made_on(folder: Path) -> None:
     for file in folder.iterdir():
         content = file.read_bytes()

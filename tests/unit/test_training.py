@@ -12,9 +12,16 @@ pytest.importorskip("pytorch_metric_learning")
 
 from torchvision.models import googlenet  # noqa: E402
 
+import evaluate  # noqa: E402
 import export  # noqa: E402
 import train  # noqa: E402
 from cbmir.network import GREY_MEAN, GREY_SPREAD  # noqa: E402
+from cbmir.pixels import SIZE  # noqa: E402
+from evaluation import systems  # noqa: E402
+from model_folder import calibration  # noqa: E402
+from model_folder.files import ExportError  # noqa: E402
+from sources import archive  # noqa: E402
+from sources.csv_table import TableError  # noqa: E402
 from sources.tables import Row  # noqa: E402
 from training import initial_weights  # noqa: E402
 from training.augmentation import Strength, augment  # noqa: E402
@@ -204,7 +211,7 @@ def test_the_temperature_makes_the_truth_likeliest() -> None:
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     targets = np.array([random.choice(3, p=row) for row in chances])
     # logits three times too sure need to be divided by three
-    assert export.temperature((3 * logits).astype(np.float32), targets) == pytest.approx(3, rel=0.05)
+    assert calibration.temperature((3 * logits).astype(np.float32), targets) == pytest.approx(3, rel=0.05)
 
 
 def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path: Path) -> None:
@@ -215,8 +222,60 @@ def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path:
     train.train(train.arguments([*wishes, "--out", str(tmp_path)]))
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["averaged"]["first.weight"].shape[0] == 8
-    with pytest.raises(export.ExportError, match="never exported"):
+    with pytest.raises(ExportError, match="never exported"):
         export.network_of(state)
+    # but measured, as its authors did: by Euclidean distance between features of any length, and by predicted class
+    asked = ["--gallery", f"{table}:group=0,1,2,3", "--queries", f"{table}:group=4,5", "--class-predicted"]
+    found, figures = evaluate.measure(evaluate.arguments([*asked, "--checkpoint", str(tmp_path / "checkpoint.pt")]))
+    assert not np.allclose(np.linalg.norm(found.gallery.vectors, axis=1), 1, atol=0.01)
+    assert figures["protocol"].startswith("Euclidean distance")
+    assert figures["index_recall"] is None
+    assert figures["classification"]["n_queries"] == 6
+
+
+def test_a_checkpoint_is_measured_as_what_is_exported_from_it(table: str, tmp_path: Path) -> None:
+    state = run(table, tmp_path, "--stop-after", "1")
+    system = systems.checkpoint(tmp_path / "checkpoint.pt", 1)
+    images = np.random.default_rng(0).random((2, 1, SIZE, SIZE), np.float32)
+    with torch.inference_mode():
+        outputs = export.network_of(state).outputs(torch.from_numpy(images))
+    assert np.allclose(system.embed(images), outputs.embedding.numpy(), atol=1e-6)
+    assert system.nearest is not None
+    guesses = system.nearest(system.embed(images)).tolist()
+    assert guesses == [system.labels[index] for index in outputs.logits.argmax(1)]
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    torch.save({"something": 1}, tmp_path / "else.pt")
+    with pytest.raises(ValueError, match=r"else\.pt is no checkpoint"):
+        systems.checkpoint(tmp_path / "else.pt", 1)
+
+
+def test_what_to_learn_from_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for wishes, hint in (
+        ([], "what shall it learn from"),
+        (["--data", "t.csv", "--labels", "l.csv"], "--orthanc URL is missing"),
+        (["--orthanc", "http://x", "--hold-out-share", "1"], "from 0 to less than 1"),
+    ):
+        with pytest.raises(SystemExit):
+            train.arguments(["--out", "run", *wishes])
+        assert hint in capsys.readouterr().err
+
+
+def test_the_same_patients_are_held_out_whoever_else_comes() -> None:
+    first = [{"group": f"patient {n}", "label": "ab"[n % 2]} for n in range(40)]
+    later = first + [{"group": f"newcomer {n}", "label": "ab"[n % 2]} for n in range(40)]
+    early, late = archive.held_out(first, 0.3), archive.held_out(later, 0.3)
+    assert 6 <= len(early) <= 18
+    assert early == {group for group in late if group.startswith("patient")}
+
+
+def test_nobody_is_held_out_of_a_class_that_would_be_left_without_anyone() -> None:
+    common = [{"group": f"patient {n}", "label": "common"} for n in range(40)]
+    (alone, *_) = sorted(archive.held_out(common, 0.3))
+    assert alone not in archive.held_out([*common, {"group": alone, "label": "rare"}], 0.3)
+    with pytest.raises(TableError, match="holds out none of 1 patients"):
+        archive.held_out([{"group": alone, "label": "rare"}], 0.3)
 
 
 def test_a_training_can_start_from_the_trunk_of_another(table: str, tmp_path: Path) -> None:

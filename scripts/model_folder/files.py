@@ -1,0 +1,110 @@
+"""The files of a model folder: the network and its head as ONNX, the classifier's directions; written and checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+import _library  # noqa: F401 - before cbmir
+from cbmir.network import Cells, architecture_as_json, from_onnx
+from cbmir.pixels import SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from cbmir.network import Network
+
+OPSET = 18
+"""Of ONNX: the first with ReduceMax and ReduceMean taking axes as input, known to every runtime since 2022."""
+
+TOLERANCE = 1e-4
+"""How far an output of the ONNX file may be from torch's, relative to the largest value of that output."""
+
+OUTPUTS = ("embedding", "features", "logits")
+
+
+class ExportError(Exception):
+    """The checkpoint cannot be exported, or the exported file computes something else."""
+
+
+def write_onnx(network: Network, path: Path) -> None:
+    """Write the network as ONNX whose initialisers keep the names of its weights, so that torch can read them back."""
+    _write(network, {"image": torch.zeros(2, 1, SIZE, SIZE)}, OUTPUTS, path)
+
+
+def write_cells(network: Network, path: Path) -> None:
+    """Write what shows where a similarity comes from: from the features that the network answers, not the image."""
+    with torch.inference_mode():
+        features = network.outputs(torch.zeros(2, 1, SIZE, SIZE)).features
+    _write(Cells(network).eval(), {"features": features, "region": features[:, :1]}, ("cells",), path)
+
+
+def _write(module: Cells | Network, examples: dict[str, Tensor], outputs: Sequence[str], path: Path) -> None:
+    network = module.network if isinstance(module, Cells) else module
+    program = torch.onnx.export(
+        module,
+        tuple(examples.values()),
+        input_names=list(examples),
+        output_names=list(outputs),
+        dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in examples},
+        opset_version=OPSET,
+        # batch norms stay apart from convolutions: runtimes fold them when they load the file
+        optimize=False,
+        verbose=False,
+    )
+    if program is None:
+        raise ExportError("torch wrote no ONNX program")
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {"architecture": architecture_as_json(network.architecture)})
+    # the exporter's notes name source files and lines of the machine that ran it
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
+    """Return, per output, the largest absolute difference of ONNX Runtime from torch over random pictures.
+
+    Raises
+    ------
+    ExportError
+        A difference is beyond the tolerance, or torch does not get the same weights back from the file.
+
+    """
+    pictures_ = torch.rand((3, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = network(pictures_)
+        again = from_onnx(path)(pictures_)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = session.run(list(OUTPUTS), {"image": pictures_.numpy()})
+    result = {}
+    for name, ours, theirs, back in zip(OUTPUTS, expected, found, again, strict=True):
+        result[name] = float(np.abs(ours.numpy() - theirs).max())
+        if not result[name] <= TOLERANCE * max(1.0, float(ours.abs().max())) or not torch.equal(ours, back):
+            raise ExportError(f"output {name!r} of the ONNX file differs from torch by {result[name]:.2g}")
+    session = onnxruntime.InferenceSession(cells, providers=["CPUExecutionProvider"])
+    features = found[OUTPUTS.index("features")]
+    (places,) = session.run(["cells"], {"features": features, "region": np.zeros_like(features[:, :1])})
+    result["cells"] = float(np.abs(places.sum(axis=(2, 3)) - found[OUTPUTS.index("embedding")]).max())
+    if not result["cells"] <= TOLERANCE:
+        raise ExportError(f"the cells do not add up to the embedding: they differ by {result['cells']:.2g}")
+    return result
+
+
+def write_classifier(network: Network, path: Path) -> None:
+    """Write the direction of each class: (classes, dim) float32, rows of unit length."""
+    with torch.inference_mode():
+        directions = torch.nn.functional.normalize(network.classifier.weight, dim=1)
+    np.save(path, directions.numpy(), allow_pickle=False)
