@@ -5,15 +5,14 @@ Screenshots are left in ohif-extension/artefacts/status.
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from chromium import ARTEFACTS, drive, what_is_missing
 from dicom_files import mr_file, mr_slice, to_bytes
-from orthanc_process import REPOSITORY, wait_for
+from model_folders import install
+from orthanc_process import wait_for
 
 import demo
 from cbmir.catalogue import Catalogue
@@ -79,11 +78,8 @@ def _cut() -> Any:
 def test_a_change_of_model_is_told_until_it_is_over(
     make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
 ) -> None:
-    for name in ("first", "second"):
-        shutil.copytree(REPOSITORY / "plugin" / "cbmir" / "models" / "figshare-gem", tmp_path / "models" / name)
-        card = tmp_path / "models" / name / "card.json"
-        card.write_text(json.dumps({**json.loads(card.read_text()), "name": name}))
-    orthanc = make_orthanc({"ModelDirectory": str(tmp_path / "models"), "Model": "first"}).start()
+    models = install(tmp_path / "models", "first", "second")
+    orthanc = make_orthanc({"ModelDirectory": str(models), "Model": "first"}).start()
     for patient in "AB":
         orthanc.upload(mr_file(patient))
     orthanc.wait_until_indexed(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import signal
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import pytest
 from agreement import assert_agreement
 from catalogue_file import CatalogueFile
 from dicom_files import mr_file
-from orthanc_process import REPOSITORY, wait_for
+from model_folders import install
+from orthanc_process import wait_for
 
 from cbmir.failpoints import CHANGE_POINTS
 
@@ -23,19 +23,13 @@ if TYPE_CHECKING:
     from orthanc_process import OrthancProcess
 
 KILLED = -signal.SIGKILL
-SHIPPED = REPOSITORY / "plugin" / "cbmir" / "models" / "figshare-gem"
 SLICES = 12
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Two models that differ in their names, and so in their ids: nothing of one may be taken for the other's."""
-    for name in ("first", "second"):
-        folder = tmp_path / "models" / name
-        shutil.copytree(SHIPPED, folder)
-        card = json.loads((folder / "card.json").read_text())
-        (folder / "card.json").write_text(json.dumps({**card, "name": name}))
-    return tmp_path / "models"
+    return install(tmp_path / "models", "first", "second")
 
 
 @pytest.fixture
@@ -92,8 +86,23 @@ def test_the_first_model_answers_until_the_second_takes_over_at_once(orthanc: Or
     assert_only(orthanc, "second")
 
 
-def test_what_arrives_during_the_change_is_found_at_once(orthanc: OrthancProcess) -> None:
-    # arrivals come before the change, which here cannot end
+def test_what_arrives_during_the_change_is_found_before_it_is_over(orthanc: OrthancProcess) -> None:
+    orthanc.configuration["Cbmir"]["BatchSize"] = 1
+    # time for it to arrive, and, when the change has gone on after it, to ask
+    choose(orthanc, "second", "embedded:2:sleep:4,embedded:7:sleep:8").start()
+    query = min(orthanc.instances())
+    late = orthanc.upload(mr_file("late"))
+
+    def found() -> dict[str, Any] | None:
+        answer = orthanc.similar(query, k=100)
+        return answer if late in cases(answer) else None
+
+    assert wait_for(found, "the slice is found")["model"]["name"] == "first"
+    assert_only(orthanc, "second")
+    assert found()
+
+
+def test_between_the_last_vector_and_the_switch_the_first_model_answers(orthanc: OrthancProcess) -> None:
     choose(orthanc, "second", "before-switch:1:sleep:8").start()
     query = min(orthanc.instances())
     wait_for(lambda: orthanc.status()["modelChange"]["slices"] == SLICES, "all is embedded anew")

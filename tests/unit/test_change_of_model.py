@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from dicom_files import mr_slice, picture
 from parts import CLASSES, SIZE, Workplace, tiny_embedder, tiny_session, units
 
 from cbmir import change as change_module
+from cbmir import filling as filling_module
 from cbmir.embedding import Embedder
 from cbmir.errors import ModelError
 from cbmir.spaces import open_spaces
+from cbmir.web import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+PATIENCE = 20.0
 OLD, NEW, THIRD = "tiny-0123456789ab", "other-999999999999", "third-333333333333"
 
 
@@ -239,6 +243,41 @@ def test_a_third_model_may_be_chosen_in_the_middle(site: Site) -> None:
     again = site.start("third")
     again.work()
     assert {model for model in (OLD, NEW, THIRD) if len(again.catalogue.live_labels(model))} == {THIRD}
+
+
+def test_indexing_everything_again_during_the_change_has_both_models_see_it_again(
+    site: Site, stored: list[str]
+) -> None:
+    changing = site.start("other")
+    changing.turn()
+    before = {model: set(changing.catalogue.live_labels(model).tolist()) for model in (OLD, NEW)}
+    body = json.dumps({"states": ["indexed"]}).encode()
+    posted = changing.api(Request("POST", "reindex", {}, {"content-type": "application/json"}, body))
+    assert json.loads(posted.body) == {"queued": 40}
+    while changing.spaces.incoming is not None:
+        assert len(found_from(changing, stored[0])) == 39
+        changing.turn()
+    for model, labels in before.items():
+        now = set(changing.catalogue.live_labels(model).tolist())
+        assert len(now) == 40
+        assert not now & labels
+
+
+def test_a_file_that_cannot_be_fetched_for_a_while_is_waited_for(
+    site: Site, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling_module, "RETRY_AFTER_SECONDS", (0.2, 0.2))
+    changing = site.start("other")
+    changing.orthanc.failing[stored[5]] = 2
+    changing.work()
+    assert status(changing)["model"]["id"] == OLD
+    deadline = time.monotonic() + PATIENCE
+    while changing.spaces.incoming is not None:
+        assert time.monotonic() < deadline, "the change never ended"
+        changing.work()
+    assert status(changing)["model"]["id"] == NEW
+    assert stored[5] in found_from(changing, stored[0])
+    assert changing.catalogue.counts()["failed"] == 0
 
 
 # ---- one of the models is missing ----
