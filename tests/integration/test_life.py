@@ -206,8 +206,9 @@ def test_another_model_embeds_everything_anew_and_vectors_are_never_mixed(
     card.write_text(json.dumps(json.loads(card.read_text()) | {"name": "renamed"}))
     orthanc.start()
     wait_for(lambda: orthanc.status()["model"]["name"] == "renamed", "all is embedded anew")
-    wait_for(lambda: CatalogueFile(orthanc.data).models() == {orthanc.status()["model"]["id"]}, "the old vectors are gone")
-    assert orthanc.status()["model"]["id"] != before
+    after = orthanc.status()["model"]["id"]
+    wait_for(lambda: CatalogueFile(orthanc.data).models() == {after}, "the old vectors are gone")
+    assert after != before
     assert orthanc.similar(query)["model"]["name"] == "renamed"
     assert_agreement(orthanc)
 
