@@ -129,7 +129,7 @@ def measure(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
         # the index compares by cosine
         "index_recall": None if system.euclidean else index_recall(found),
         "protocol": protocol(options, method),
-        "unreadable": unreadable,
+        "unreadable": sorted(set(unreadable)),
         "tables": {side: [Path(spec).name for spec in getattr(options, side)] for side in ("gallery", "queries")},
     }
     if options.runtime == "torch":
