@@ -5,8 +5,8 @@
  *
  * Scenarios: "archive" for an Orthanc that has indexed the demo, two objects that cannot be and one that is no picture;
  * "changing" for one whose model is being changed to "second"; "disabled" for one whose plugin cannot run;
- * "without-viewer" for one without OHIF. Prints what was seen as JSON; exit code 1 with the reason when something is not
- * as it should be.
+ * "limited" for one that tells nobody its statistics; "without-viewer" for one without OHIF. Prints what was seen as
+ * JSON; exit code 1 with the reason when something is not as it should be.
  */
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -336,6 +336,16 @@ const SCENARIOS = {
       assert.equal(await page.locator('#model').isVisible(), false);
       await shot('disabled');
     },
+  ],
+  limited: [
+    async () => {
+      await openStatusPage();
+      await stateIs('Running');
+      report.advice = await text('state-advice');
+      for (const part of ['counts', 'quality', 'health', 'modalities', 'not-indexed'])
+        assert.equal(await page.locator(`#${part}`).isVisible(), false, part);
+    },
+    nothingWentWrong,
   ],
   'without-viewer': [
     async () => {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chromium import ARTEFACTS, drive, what_is_missing
 from dicom_files import mr_file, mr_slice, to_bytes
+from guarded import lua_filter
 from model_folders import install
 from orthanc_process import wait_for
 
@@ -88,6 +89,14 @@ def test_a_change_of_model_is_told_until_it_is_over(
     orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:20"
     orthanc.start()
     assert scenario("changing", orthanc)["model"] == "second"
+
+
+def test_who_may_not_see_statistics_is_shown_no_figures(
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+) -> None:
+    script = lua_filter(tmp_path / "filter.lua", "", ["/statistics"])
+    orthanc = make_orthanc({"AccessControl": "on"}, LuaScripts=[str(script)]).start()
+    assert "Orthanc's own statistics" in scenario("limited", orthanc)["advice"]
 
 
 def test_a_plugin_that_cannot_run_says_why_on_its_status_page(make_orthanc: Callable[..., OrthancProcess]) -> None:

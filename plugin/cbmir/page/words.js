@@ -37,6 +37,11 @@ export function ago(time, now = Date.now()) {
  */
 export const STATES = {
   ready: { tone: 'good', name: 'Running', advice: 'Everything that the archive holds has been looked at.' },
+  limited: {
+    tone: 'good',
+    name: 'Running',
+    advice: "How much of the archive is indexed is shown to those who may see Orthanc's own statistics.",
+  },
   indexing: {
     tone: 'busy',
     name: 'Indexing',
@@ -80,6 +85,7 @@ export const STATES = {
 export function stateOf(status) {
   if (status.worker === 'stalled') return 'stalled';
   if (status.state !== 'running') return status.state in STATES ? status.state : 'unreachable';
+  if (!('queued' in status)) return 'limited';
   if (status.queued) return 'indexing';
   return status.reconciled ? 'ready' : 'comparing';
 }
