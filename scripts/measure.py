@@ -35,7 +35,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     by_click = what.add_parser("click")
     by_click.add_argument("--clicks", type=int, default=21, help="each for another slice (default: 21)")
     by_click.add_argument("--slices", type=int, default=10_000, help="in the index (default: 10000)")
-    by_click.add_argument("--patients", type=int, default=20, help="of the demo, which the cards show (default: 20)")
+    by_click.add_argument("--patients", type=int, default=12, help="of the demo, which the cards show (default: 12)")
     by_click.set_defaults(measure=click.measure)
     by_cstore = what.add_parser("cstore")
     by_cstore.add_argument("--images", type=int, default=2000, help="of 256 x 256 pixels, in each run (default: 2000)")

@@ -3,6 +3,7 @@ import type { SliceAnswer } from './answer';
 import type { CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
 import type { HeatAnswer } from './heatAnswer';
+import { isOver } from './isOver';
 import type { Managers, Subscription } from './ohif';
 import { heatRequest } from './request';
 import { NO_HEAT, type State } from './state';
@@ -131,8 +132,4 @@ export class HeatMaps {
     for (const { remove } of this.overlays) remove();
     this.overlays = [];
   }
-}
-
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

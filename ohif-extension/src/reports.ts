@@ -1,6 +1,7 @@
 /** First lines of the cases' reports, asked for one after the other: a slow one holds up neither cards nor pictures. */
 import type { CaseAnswer } from './answer';
 import type { CbmirClient } from './cbmirClient';
+import { isOver } from './isOver';
 import type { State } from './state';
 import type { Store } from './store';
 
@@ -21,9 +22,4 @@ export async function readReports(
       if (isOver(signal)) return;
     }
   }
-}
-
-/** Asked anew after each await; TypeScript would take the property for unchanged. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

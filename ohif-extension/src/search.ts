@@ -3,6 +3,7 @@
  */
 import type { CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
+import { isOver } from './isOver';
 import { readReports } from './reports';
 import { priorsRequest, similarRequest } from './request';
 import type { State } from './state';
@@ -90,11 +91,6 @@ export class Searcher {
       if (!isOver(signal)) this.store.set({ priors: { phase: 'failed' } });
     }
   }
-}
-
-/** Asked anew after each await; TypeScript would take the property for unchanged. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
 
 /** Whether waiting makes sense: the plugin starts, or slices wait to be indexed. */
