@@ -89,8 +89,7 @@ def system_of(options: argparse.Namespace, runtime: str) -> System:
 
 def tables(specs: Sequence[str], options: argparse.Namespace) -> list[Row]:
     """Return the rows of all tables. Raises TableError."""
-    columns = columns_of(options)
-    if options.exclude_same_group and not columns.group:
+    if options.exclude_same_group and not options.group:
         # without it each picture would be a group of its own, and nothing more excluded
         options.group = GROUP
     return [row for spec in specs for row in read(spec, columns_of(options), listed_classes(options.labels))]

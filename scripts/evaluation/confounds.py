@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.records import FACTS
 from evaluation.ranked import excluded, portions
+from sources.slice_files import facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +34,8 @@ def columns(found: Evaluation, wanted: Sequence[str]) -> list[str]:
 
 
 def value(row: Row, column: str) -> str:
-    """Return what a table says of a picture, "" where nothing."""
-    return row.columns.get(column, "")
+    """Return what a table says of a picture, or else its DICOM header; "" where nothing."""
+    return row.columns.get(column) or (facts(row.file).get(column, "") if column in FACTS else "")
 
 
 def confound(found: Evaluation, column: str) -> dict[str, float | int | None]:

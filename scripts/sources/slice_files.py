@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,15 @@ def is_dicom(file: Path) -> bool:
 def read_dicom(file: Path) -> Instance:
     """Return the instance in a DICOM file of any modality. Raises CbmirError."""
     return read(file.read_bytes(), Limits(modalities=None))
+
+
+@cache
+def facts(file: Path) -> dict[str, str]:
+    """Return what the plugin would keep of a DICOM file's header, by keyword; nothing of any other file."""
+    try:
+        return read_dicom(file).facts if is_dicom(file) else {}
+    except (CbmirError, OSError):
+        return {}
 
 
 def _pixels(file: Path) -> NDArray[Any]:

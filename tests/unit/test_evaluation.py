@@ -393,6 +393,17 @@ def test_a_confound_that_no_table_has_is_an_error(table: str) -> None:
         evaluate.measure(evaluate.arguments(wishes))
 
 
+def test_the_scanner_of_dicom_files_is_read_from_their_headers(tmp_path: Path) -> None:
+    for number in range(8):
+        scanner = ("SIEMENS", "Philips")[number % 2]
+        (tmp_path / f"{number}.dcm").write_bytes(mr_file(f"P{number}", Manufacturer=scanner))
+    path = write_table(tmp_path, "file,label", *(f"{number}.dcm,{'ab'[number // 4]}" for number in range(8)))
+    wishes = ["--gallery", path, "--queries", path, "--system", "pixels"]
+    _, figures = evaluate.measure(evaluate.arguments(wishes))
+    assert figures["confounds"].keys() == {"Manufacturer"}
+    assert figures["confounds"]["Manufacturer"]["chance"] == pytest.approx(3 / 7)
+
+
 def test_confounds_are_told_and_drawn(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wishes = ["--gallery", table, "--queries", table, "--group", "case", "--system", "pixels", "--confound", "fold"]
     written = tmp_path / "out.json"
