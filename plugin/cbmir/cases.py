@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from cbmir.records import CataloguedSlice, Series
 
@@ -24,18 +24,10 @@ DECIMALS = 6
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A slice and its cosine similarity to the query, -1..1.
-
-    Attributes
-    ----------
-    nearness
-        What it is ranked by, where that is not its similarity.
-
-    """
+    """A slice and its cosine similarity to the query, -1..1."""
 
     slice: CataloguedSlice
     similarity: float
-    nearness: float | None = None
 
     @property
     def study(self) -> str:
@@ -51,7 +43,7 @@ class Case:
 
     @property
     def best(self) -> Hit:
-        """The nearest slice, which stands for the case."""
+        """The most similar slice, which stands for the case."""
         return self.hits[0]
 
 
@@ -65,11 +57,17 @@ def eligible(hit: Hit, query: Series, same_patient: SamePatient) -> bool:
 
 
 def rank(hits: Iterable[Hit], group: Group) -> list[Case]:
-    """Return cases by falling nearness of their best slice; equal ones in an order that never changes."""
+    """Return cases by falling similarity of their best slice; equal ones in an order that never changes."""
     cases: dict[object, list[Hit]] = {}
     for hit in sorted(hits, key=_order):
         cases.setdefault(_key(hit.slice, group), []).append(hit)
     return [Case(tuple(members[:SLICES_SHOWN])) for members in cases.values()]
+
+
+def reordered(cases: Sequence[Case], nearness: Sequence[float]) -> list[Case]:
+    """Return the cases by falling nearness, of which there is one a case; equal ones stay in their order."""
+    order = sorted(range(len(cases)), key=lambda place: -round(nearness[place], DECIMALS))
+    return [cases[place] for place in order]
 
 
 def rank_visible(hits: Iterable[Hit], group: Group, k: int, visible: Visible) -> list[Case]:
@@ -103,8 +101,7 @@ def _studies(cases: Iterable[Case]) -> set[str]:
 
 
 def _order(hit: Hit) -> tuple[float, str, int]:
-    nearness = hit.similarity if hit.nearness is None else hit.nearness
-    return (-round(nearness, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
+    return (-round(hit.similarity, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
 
 
 def _key(found: CataloguedSlice, group: Group) -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cbmir.access import ANYONE
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank, rank_visible
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
 from cbmir.expansion import expanded
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Search:
     ) -> list[Case]:
         """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`.
 
-        The order of the nearest cases is that of their similarity to the query moved towards the first slices found,
-        none of them of a study or patient that is not shown; the similarity that a hit tells is to the query itself.
+        The order of the nearest cases is by their similarity to the query moved towards the first slices found, none of
+        them of a study or patient that is not shown; the similarity that a hit tells is to the query itself.
         Of studies that the caller may not see, nothing is in them. Raises Unavailable as `Caller.studies`.
         """
         neighbours = self._neighbours(vector, query, criteria)
@@ -95,7 +96,7 @@ class Search:
             # enough cases, or no farther neighbour that could give another
             is_enough = len(cases) >= criteria.k or len(labels) < wanted or not near.all()
             if is_enough or (wanted >= FARTHEST and not caller.sees_all):
-                return self._reordered(vector, cases, criteria.group)[: criteria.k]
+                return self._by_first_hits(vector, cases)[: criteria.k]
             wanted *= GROWTH
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
@@ -167,17 +168,16 @@ class Search:
         ]
         return [hit for hit in hits if eligible(hit, query, same_patient)]
 
-    def _reordered(self, vector: NDArray[np.float32], cases: list[Case], group: Group) -> list[Case]:
-        """Return the cases by their similarity to the query moved towards the first of their slices."""
+    def _by_first_hits(self, vector: NDArray[np.float32], cases: list[Case]) -> list[Case]:
+        """Return the cases by the similarity of their best slices to the query moved towards the first slices."""
         if not self._expand or not cases:
             return cases
-        hits = sorted((hit for case in cases for hit in case.hits), key=lambda hit: -hit.similarity)
-        labels, vectors = self._vectors(np.array([hit.slice.label for hit in hits], np.int64))
-        if len(labels) < len(hits):
+        first = nsmallest(self._expand, (hit for case in cases for hit in case.hits), key=lambda hit: -hit.similarity)
+        needed = np.array([hit.slice.label for hit in (*first, *(case.best for case in cases))], np.int64)
+        labels, vectors = self._vectors(needed)
+        if len(labels) < len(needed):
             # a slice went meanwhile
             return cases
-        first = slice(self._expand)
-        similarities = np.array([[hit.similarity for hit in hits[first]]], np.float32)
-        (moved,) = expanded(vector[np.newaxis], vectors[np.newaxis, first], similarities)
-        nearness = (vectors @ moved).tolist()
-        return rank((replace(hit, nearness=near) for hit, near in zip(hits, nearness, strict=True)), group)
+        hits, best = vectors[np.newaxis, : len(first)], vectors[len(first) :]
+        (moved,) = expanded(vector[np.newaxis], hits, np.array([[hit.similarity for hit in first]], np.float32))
+        return reordered(cases, (best @ moved).tolist())
