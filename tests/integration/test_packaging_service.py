@@ -84,6 +84,7 @@ def stop_service() -> None:
 def service():  # noqa: ANN201 - a generator
     """Give back the system as it was."""
     done(ROOT / "scripts/setup")  # what it installs from Debian is no part of the comparison
+    done("apt-get", "install", "--yes", "-qq", "curl")  # which docs/operations.md asks with
     before = snapshot()
     yield
     stop_service()
@@ -174,3 +175,39 @@ def test_the_container_runs_as_a_user_without_rights_behind_a_password(tmp_path:
             process.terminate()
         assert process.wait(30) == 0
     assert call(*user, ROOT / "scripts/container", "healthy", environment=environment).returncode == 1
+
+
+# --- docs/operations.md ---------------------------------------------------------------------------------------------
+
+SERVICE = """#!/bin/sh
+# What `service` does where there is an init system: this one has none.
+start() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin start-stop-daemon --pidfile /run/orthanc.pid --start --make-pidfile \\
+        --background --chuid orthanc:orthanc --exec /usr/sbin/Orthanc -- --logdir=/var/log/orthanc /etc/orthanc
+}
+stop() { start-stop-daemon --pidfile /run/orthanc.pid --stop --oknodo --retry=TERM/30/KILL/5; }
+case $2 in start) start ;; stop) stop ;; restart) stop && start ;; esac
+"""
+
+
+def commands_of(guide: Path) -> list[str]:
+    """Return the indented lines of a guide."""
+    return [line.strip() for line in guide.read_text(encoding="utf-8").splitlines() if line.startswith("    ")]
+
+
+@pytest.mark.usefixtures("service")
+def test_every_command_of_the_operations_guide_does_what_it_should(tmp_path: Path) -> None:
+    (tmp_path / "service").write_text(SERVICE)
+    (tmp_path / "service").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for command in commands_of(ROOT / "docs" / "operations.md"):
+        if command.startswith("curl"):
+            # what is asked right after a start is asked when it is over
+            assert wait_for_status()["state"] == "running", command
+        shown = call("bash", "-ec", command, environment=environment)
+        assert shown.returncode == 0, f"{command}\n{shown.stdout}{shown.stderr}"
+        if command == "service orthanc start":
+            assert wait_for_status()["state"] == "running"
+    for left in (Path("/srv/orthanc-cbmir"), Path("/root/orthanc-cbmir.tar.gz")):
+        assert left.exists()
+        done("rm", "-rf", left)
