@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from dicom_files import mr_file, uid
+from dicom_files import mr_file, picture, uid
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("pytorch_metric_learning")
@@ -20,8 +22,10 @@ import train  # noqa: E402
 from cbmir.instance import Limits, read  # noqa: E402
 from cbmir.pixels import prepare  # noqa: E402
 from sources import slice_files  # noqa: E402
+from sources.archive import Wanted, fetch  # noqa: E402
 from sources.csv_table import TableError  # noqa: E402
-from sources.orthanc_client import OrthancError  # noqa: E402
+from sources.label_table import Labelled  # noqa: E402
+from sources.orthanc_client import Orthanc, OrthancError  # noqa: E402
 from training import data  # noqa: E402
 
 if TYPE_CHECKING:
@@ -159,6 +163,36 @@ def test_labels_that_orthanc_holds_are_learnt_from_as_well(
     data.load(train.arguments(options(tmp_path, "--hold-out-share", SHARE)))
     known, found = ({(row["file"], row["label"]) for row in rows(run / "orthanc.csv")} for run in (trained, tmp_path))
     assert known == found
+
+
+def test_only_what_the_plugin_would_index_is_taken_and_a_series_label_goes_first(
+    orthanc: OrthancProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = np.zeros((8, 8), np.uint16)
+    volume = np.stack([picture(seed) for seed in range(3)])
+    files = [mr_file("P20", 1, 1, 1), mr_file("P20", 1, 1, 2), mr_file("P20", 1, 1, 3, pixels=empty)]
+    files += [mr_file("P20", 1, 2), mr_file("P20", 1, 3, Modality="CT"), mr_file("P20", 1, 4, pixels=volume)]
+    files += [mr_file("", 1, 1)]
+    instances = [orthanc.upload(file) for file in files]
+    lines = [
+        Labelled("studies", uid("P20", 1), "glioma", ""),
+        Labelled("series", uid("P20", 1, 2), "normal", ""),
+        Labelled("studies", uid("", 1), "glioma", ""),
+    ]
+    with Orthanc(str(orthanc.http.base_url)) as client:
+        fetch(client, lines, tmp_path / "slices", tmp_path / "orthanc.csv", Wanted())
+    for instance in instances:
+        orthanc.delete(f"/instances/{instance}")
+    found = rows(tmp_path / "orthanc.csv")
+    series = {uid("P20", 1, number): number for number in (1, 2, 4)} | {uid("", 1, 1): 0}
+    counted = Counter((series[row["SeriesInstanceUID"]], row["label"]) for row in found)
+    assert counted == {(0, "glioma"): 1, (1, "glioma"): 2, (2, "normal"): 1, (4, "glioma"): 3}
+    assert "1 left out: the slice is empty" in capsys.readouterr().out
+    # all patients without an id would else be one
+    nameless = hashlib.sha1(b"").hexdigest()  # noqa: S324 - as Orthanc names patients
+    groups = {row["group"].replace("-", "") for row in found}
+    assert len(groups) == 2
+    assert nameless not in groups
 
 
 @pytest.mark.filterwarnings("default")  # the exporter warns of its own deprecated parts
