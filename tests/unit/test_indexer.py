@@ -580,3 +580,50 @@ def test_a_burst_that_begins_amid_a_batch_leaves_the_rest_of_it_for_later(
     assert (states.count("indexed"), states.count("pending")) == (5, 7)
     workplace.work()
     assert workplace.catalogue.counts()["indexed"] == 12
+
+
+# ---- what the disk does to the catalogue ----
+
+
+def test_a_vector_that_was_damaged_is_made_anew_when_the_index_is_rebuilt(tmp_path: Path) -> None:
+    before = Workplace(tmp_path)
+    damaged, sound = before.store(mr_slice("A"), mr_slice("B"))
+    before.work()
+    with before.catalogue._transaction() as database:
+        database.execute(
+            "UPDATE slice SET vector = zeroblob(length(vector)) WHERE instance ="
+            " (SELECT id FROM instance WHERE orthanc_id = ?)",
+            (damaged,),
+        )
+    before.close()
+    after = Workplace(tmp_path, orthanc=before.orthanc)
+    after.indexer.restore()
+    assert (after.state_of(damaged), after.state_of(sound)) == ("pending", "indexed")
+    assert len(after.index) == 1
+    after.work()
+    after.agree()
+    assert len(after.index) == 2
+    after.close()
+
+
+def test_events_that_the_catalogue_cannot_take_do_not_pile_up(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer_module, "QUEUE_LIMIT", 5)
+    workplace.store(*(mr_slice(number=number) for number in range(4)))
+    with monkeypatch.context() as full:
+        full.setattr(workplace.catalogue, "enqueue", raising(sqlite3.OperationalError("database or disk is full")))
+        with pytest.raises(sqlite3.OperationalError):
+            workplace.turn()
+        workplace.store(*(mr_slice(number=number) for number in range(4, 8)))
+        workplace.indexer._absorb(0)
+    assert workplace.inbox.overflowed.is_set()
+    workplace.work()
+    assert workplace.catalogue.counts()["indexed"] == 8
+
+
+def test_a_damaged_catalogue_is_told_as_such(workplace: Workplace) -> None:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    workplace.indexer._report(error)
+    assert workplace.progress.trouble == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
