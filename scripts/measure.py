@@ -2,6 +2,7 @@
 
     .venv/bin/python scripts/measure.py click       # from the click in OHIF to the cards, among 10,000 slices
     .venv/bin/python scripts/measure.py cstore      # images per second by C-STORE, with and without the plugin
+    .venv/bin/python scripts/measure.py index       # seconds to build, save and read an index of 200,000 slices
     .venv/bin/python scripts/measure.py soak --minutes 30
                                                     # memory, threads and descriptors while images come, are asked
                                                     # about and go; ends with 1 if any of them grows
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _library  # noqa: F401 - before cbmir
-from measuring import click, cstore, expansion, soak
+from measuring import click, cstore, expansion, large_index, soak
 from measuring.machine import REPOSITORY, circumstances
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     by_cstore.add_argument("--associations", type=int, default=8, help="at the same time (default: 8)")
     by_cstore.add_argument("--runs", type=int, default=5, help="each with and without the plugin (default: 5)")
     by_cstore.set_defaults(measure=cstore.measure)
+    index = what.add_parser("index")
+    index.add_argument("--vectors", type=int, default=200_000)
+    index.set_defaults(measure=large_index.measure)
     soaking = what.add_parser("soak")
     soaking.add_argument("--minutes", type=float, required=True)
     soaking.set_defaults(measure=soak.measure)
