@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from sources.label_table import Labelled
     from sources.orthanc_client import Orthanc
 
-COLUMNS = ("file", "label", "group", "held_out", *UIDS.values(), *FACTS)
+SCANNER = tuple(keyword for keyword in FACTS if not keyword.startswith(("Patient", "Study")))
+"""What is kept of a header: how the picture was made, to look for confounds; not of whom nor when."""
+
+COLUMNS = ("file", "label", "group", "held_out", *UIDS.values(), *SCANNER)
 """Of the table: group is Orthanc's hash of the PatientID, or the study where that is empty."""
 
 
@@ -108,10 +111,12 @@ def fetch(orthanc: Orthanc, lines: Iterable[Labelled], folder: Path, table: Path
     if not rows:
         raise TableError(f"no slice of what is labelled in {orthanc.url} can be used")
     chosen = held_out(rows, wanted.held_out)
-    with table.open("w", newline="", encoding="utf-8") as file:
+    part = table.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "held_out": "yes" if row["group"] in chosen else "no"} for row in rows)
+    part.replace(table)
 
 
 def _instances(orthanc: Orthanc, series: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -150,7 +155,7 @@ def kept(dicom: bytes, notes: Path) -> dict[str, Any]:
         slice_files.keep(image, file)
         files.append(file.name)
     uids = {UIDS["studies"]: instance.study_instance_uid, UIDS["series"]: instance.series_instance_uid}
-    facts = {**instance.facts, **uids}
+    facts = {keyword: text for keyword, text in instance.facts.items() if keyword in SCANNER} | uids
     return {"files": files, "skipped": skipped, "facts": facts, "names_patient": instance.names_patient}
 
 

@@ -127,6 +127,7 @@ def test_nothing_that_names_a_patient_is_kept_on_disk(cohort: Path, trained: Pat
     kept = [*(trained.parent.parent).rglob("*.npz"), trained / "orthanc.csv"]
     kept += (trained.parent.parent).rglob("cache/orthanc/*.json")
     assert len(kept) > 10
+    assert not any(column.startswith("Patient") for column in rows(trained / "orthanc.csv")[0])
     for file in kept:
         assert not any(name in file.read_bytes() for name in names), file
 
