@@ -45,7 +45,7 @@ class Architecture:
     stride
         Pixels per cell of the last feature map: 32 as published, 16 without the last pooling (finer regions).
     side
-        Larger squares are scaled down to this side first: no more work than what it takes to tell classes apart.
+        Of the squares that it was trained on and takes, in pixels.
     guided
         True: pool the whole map and, beside it, the map weighted by where a lesion is suspected.
 
@@ -163,9 +163,6 @@ class Network(nn.Module):
 
     def outputs(self, image: Tensor) -> Outputs:
         """Return everything that training looks at, for (n, 1, height, width) float32 in 0..1."""
-        side = self.architecture.side
-        if image.shape[-1] > side:
-            image = functional.interpolate(image, (side, side), mode="bilinear", align_corners=False)
         features = self.features(image)
         pooled, lesion = self.gem(features), None
         if self.architecture.guided:

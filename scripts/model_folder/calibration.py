@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.pixels import SIZE
 from sources.tables import pictures
 from training.trainer import embed
 
@@ -38,7 +37,7 @@ def temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> floa
 def calibrated(network: Network, rows: Sequence[Row]) -> tuple[float, float]:
     """Return the temperature that fits these pictures, and the cosine below which little of them lies."""
     labels = network.architecture.labels
-    _, logits = embed(network, pictures(rows, SIZE), torch.device("cpu"))
+    _, logits = embed(network, pictures(rows, network.architecture.side), torch.device("cpu"))
     cosines = logits.max(axis=1) / network.classifier.log_scale.exp().item()
     targets = np.array([labels.index(row.label) for row in rows])
     return temperature(logits, targets), float(np.quantile(cosines, FAR_SHARE))

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.pixels import SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +61,7 @@ def contents(
         "cells": described(folder / CELLS),
         "classifier": {**described(folder / CLASSIFIER), "scale": scale / temperature, "farBelow": far_below},
         "network": chosen["name"],
-        "size": SIZE,
+        "size": chosen["side"],
         "dim": chosen["dim"],
         "labels": list(state["labels"]),
         "temperature": temperature,

@@ -11,7 +11,6 @@ import torch
 
 import _library  # noqa: F401 - before cbmir
 from cbmir.network import Cells, architecture_as_json, from_onnx
-from cbmir.pixels import SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,15 +33,21 @@ class ExportError(Exception):
     """The checkpoint cannot be exported, or the exported file computes something else."""
 
 
+def shape_of(network: Network, count: int) -> tuple[int, int, int, int]:
+    """Return the shape of pictures as the network takes them."""
+    side = network.architecture.side
+    return count, 1, side, side
+
+
 def write_onnx(network: Network, path: Path) -> None:
     """Write the network as ONNX whose initialisers keep the names of its weights, so that torch can read them back."""
-    _write(network, {"image": torch.zeros(2, 1, SIZE, SIZE)}, OUTPUTS, path)
+    _write(network, {"image": torch.zeros(shape_of(network, 2))}, OUTPUTS, path)
 
 
 def write_cells(network: Network, path: Path) -> None:
     """Write what shows where a similarity comes from: from the features that the network answers, not the image."""
     with torch.inference_mode():
-        features = network.outputs(torch.zeros(2, 1, SIZE, SIZE)).features
+        features = network.outputs(torch.zeros(shape_of(network, 2))).features
     _write(Cells(network).eval(), {"features": features, "region": features[:, :1]}, ("cells",), path)
 
 
@@ -83,7 +88,7 @@ def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
         A difference is beyond the tolerance, or torch does not get the same weights back from the file.
 
     """
-    pictures_ = torch.rand((3, 1, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    pictures_ = torch.rand(shape_of(network, 3), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(pictures_)
         again = from_onnx(path)(pictures_)

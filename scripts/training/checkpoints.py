@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.pixels import SIZE
 from training.baselines import Qayyum
 from training.recipe import of_sections
 from training.trainer import build
@@ -69,5 +68,5 @@ def measurable(file: Path, threads: int) -> Measurable:
         network.load_state_dict(state["averaged"])
     except (LookupError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{file} is no checkpoint of scripts/train.py: {error}") from error
-    side = recipe.schedule.side(recipe.schedule.epochs) if isinstance(network, Qayyum) else SIZE
+    side = recipe.schedule.side(recipe.schedule.epochs) if isinstance(network, Qayyum) else network.architecture.side
     return Measurable(network.eval(), labels, side)

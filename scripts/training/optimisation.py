@@ -14,18 +14,12 @@ if TYPE_CHECKING:
 
 
 def learning_rate(recipe: Recipe, epoch: float) -> float:
-    """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing.
-
-    In the last stage it falls in a straight line from `last_stage_rate` instead, if that is higher: pictures of another
-    size need some learning too.
-    """
+    """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing."""
     schedule = recipe.schedule
     if epoch < schedule.warm_up:
         return schedule.learning_rate * (epoch + 0.02) / (schedule.warm_up + 0.02)
     done = (epoch - schedule.warm_up) / max(1e-9, schedule.epochs - schedule.warm_up)
-    rate = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    left = (schedule.epochs - epoch) / schedule.stages[-1][1]
-    return max(rate, schedule.last_stage_rate * left) if left <= 1 else rate
+    return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:

@@ -33,14 +33,12 @@ class Schedule:
     """How long and how fast.
 
     `stages` are pairs (side in pixels, epochs), in order. The learning rate rises during `warm_up` epochs, then falls
-    along half a cosine to nothing; in the last stage it falls from `last_stage_rate` if that is more. `ema` is what the
-    averaged weights keep at each step.
+    along half a cosine to nothing. `ema` is what the averaged weights keep at each step.
     """
 
     stages: tuple[tuple[int, int], ...] = ((224, 100),)
     batch: int = 32
     learning_rate: float = 1e-3
-    last_stage_rate: float = 0.0
     warm_up: int = 2
     weight_decay: float = 0.05
     ema: float = 0.995

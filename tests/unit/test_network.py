@@ -32,17 +32,6 @@ def test_outputs_have_the_shapes_that_they_promise(network: Network, size: int, 
     assert (outputs.features >= 0).all()
 
 
-def test_a_large_square_is_scaled_down_to_the_side_that_the_network_works_at() -> None:
-    torch.manual_seed(0)
-    network = Network(Architecture(("a", "b"), side=96)).eval()
-    square = torch.rand(1, 1, 224, 224)
-    small = torch.nn.functional.interpolate(square, (96, 96), mode="bilinear")
-    with torch.inference_mode():
-        outputs = network.outputs(square)
-        assert outputs.features.shape == (1, 1024, 6, 6)
-        assert torch.allclose(outputs.embedding, network.outputs(small).embedding, atol=1e-6)
-
-
 def test_without_guidance_and_at_stride_32_it_is_the_plain_network() -> None:
     with torch.inference_mode():
         outputs = (
