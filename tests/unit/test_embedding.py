@@ -263,7 +263,7 @@ def cosines(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[n
 
 @needs_shipped_model
 def test_the_shipped_model_has_what_the_plugin_uses(shipped: Embedder) -> None:
-    assert shipped.size == 224
+    assert shipped.size == 128
     assert shipped.head is not None
     assert shipped.classifier is not None
     assert len(shipped.labels) == 3
