@@ -185,7 +185,8 @@ start() {
     env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin start-stop-daemon --pidfile /run/orthanc.pid --start --make-pidfile \\
         --background --chuid orthanc:orthanc --exec /usr/sbin/Orthanc -- --logdir=/var/log/orthanc /etc/orthanc
 }
-stop() { start-stop-daemon --pidfile /run/orthanc.pid --stop --oknodo --retry=TERM/30/KILL/5; }
+# where nobody reaps it, an ended process seems to refuse to die
+stop() { start-stop-daemon --pidfile /run/orthanc.pid --stop --oknodo --retry=TERM/30/KILL/5; rm -f /run/orthanc.pid; }
 case $2 in start) start ;; stop) stop ;; restart) stop && start ;; esac
 """
 
