@@ -10,7 +10,7 @@ import torch
 
 import _library  # noqa: F401 - before cbmir
 from training.baselines import Qayyum
-from training.recipe import of_sections
+from training.recipe import RecipeError, of_sections
 from training.trainer import build
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def measurable(file: Path, threads: int) -> Measurable:
         labels = tuple(state["labels"])
         network = build(recipe, labels)
         network.load_state_dict(state["averaged"])
-    except (LookupError, TypeError, RuntimeError, ValueError) as error:
+    except (RecipeError, LookupError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{file} is no checkpoint of scripts/train.py: {error}") from error
     side = recipe.schedule.side(recipe.schedule.epochs) if isinstance(network, Qayyum) else network.architecture.side
     return Measurable(network.eval(), labels, side)

@@ -25,6 +25,7 @@ from sources.csv_table import TableError  # noqa: E402
 from sources.tables import Row  # noqa: E402
 from training import initial_weights  # noqa: E402
 from training.augmentation import Strength, augment  # noqa: E402
+from training.checkpoints import measurable  # noqa: E402
 from training.initial_weights import start_from  # noqa: E402
 from training.optimisation import learning_rate  # noqa: E402
 from training.recipe import RecipeError, parse, stages  # noqa: E402
@@ -195,6 +196,13 @@ def test_the_stages_of_a_schedule_follow_one_another() -> None:
 def test_a_recipe_with_a_mistake_says_which(text: str, sentence: str) -> None:
     with pytest.raises(RecipeError, match=sentence):
         parse(text)
+
+
+def test_a_checkpoint_of_an_unknown_recipe_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    recipe = {"network": {"name": "googlenet-gem"}, "schedule": {"magic": 1}}
+    torch.save({"recipe": recipe, "labels": ["a", "b"], "averaged": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint of scripts/train\.py: unknown key 'magic'"):
+        measurable(tmp_path / "checkpoint.pt", threads=1)
 
 
 def test_stages_of_the_command_line_take_the_place_of_the_recipe_s(table: str, tmp_path: Path) -> None:
