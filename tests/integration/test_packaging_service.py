@@ -209,6 +209,6 @@ def test_every_command_of_the_operations_guide_does_what_it_should(tmp_path: Pat
         assert shown.returncode == 0, f"{command}\n{shown.stdout}{shown.stderr}"
         if command == "service orthanc start":
             assert wait_for_status()["state"] == "running"
-    for left in (Path("/srv/orthanc-cbmir"), Path("/root/orthanc-cbmir.tar.gz")):
+    for left in (Path("/mnt/orthanc-cbmir"), Path("/root/orthanc-cbmir.tar.gz")):
         assert left.exists()
         done("rm", "-rf", left)
