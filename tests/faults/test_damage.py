@@ -174,7 +174,7 @@ def test_a_catalogue_with_a_damaged_page_is_put_aside_and_all_is_indexed_anew(
 def test_vectors_that_were_damaged_on_the_disk_win_no_search_and_are_made_anew(
     saved: tuple[OrthancProcess, str, dict[str, object]],
 ) -> None:
-    """One flipped bit of an exponent once made a slice the nearest of every query, with a similarity of 10^30."""
+    """One flipped bit of an exponent makes a vector so long that its slice would be the nearest of every query."""
     orthanc, query, answer = saved
     (orthanc.data / "index.json").unlink()
     with contextlib.closing(sqlite3.connect(orthanc.data / "catalogue.sqlite")) as database, database:
