@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from training.recipe import Recipe
+
+class Pace(Protocol):
+    """How the rate moves: up to `learning_rate` during `warm_up` epochs, down to nothing at the end of all."""
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102 - said above
+    @property
+    def warm_up(self) -> int: ...  # noqa: D102
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
 
 
-def learning_rate(recipe: Recipe, epoch: float) -> float:
+def learning_rate(schedule: Pace, epoch: float) -> float:
     """Return the rate at this (fractional) epoch: a linear rise, then half a cosine to nothing."""
-    schedule = recipe.schedule
     if epoch < schedule.warm_up:
         return schedule.learning_rate * (epoch + 0.02) / (schedule.warm_up + 0.02)
     done = (epoch - schedule.warm_up) / max(1e-9, schedule.epochs - schedule.warm_up)

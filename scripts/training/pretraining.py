@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass
-from math import cos, pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import _library  # noqa: F401 - before cbmir
 from cbmir.network import Architecture, Network
 from sources.tables import pictures
 from training.augmentation import Strength, augment
-from training.optimisation import average, optimiser
+from training.optimisation import average, learning_rate, optimiser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,19 +106,11 @@ class Pretrainer:
         size = min(self.settings.batch, len(self.images))
         total = 0.0
         for place in tqdm(range(steps), desc=f"epoch {self.epoch + 1}", unit="batch", leave=False, disable=None):
-            rate = self._rate(self.epoch + place / steps)
+            rate = learning_rate(self.settings, self.epoch + place / steps)
             chosen = numbers.choice(len(self.images), size, replace=False, p=self.chances)
             total += self._step(self.images[torch.from_numpy(chosen)], rate, random) / steps
         self.epoch += 1
         return {"contrast": total, "learning_rate": rate}
-
-    def _rate(self, epoch: float) -> float:
-        """Return a linear rise, then half a cosine to nothing."""
-        settings = self.settings
-        if epoch < settings.warm_up:
-            return settings.learning_rate * (epoch + 0.02) / (settings.warm_up + 0.02)
-        done = (epoch - settings.warm_up) / max(1e-9, settings.epochs - settings.warm_up)
-        return settings.learning_rate * 0.5 * (1 + cos(pi * min(1.0, done)))
 
     def _step(self, chosen: Tensor, rate: float, random: torch.Generator) -> float:
         """Take one step on these (n, side, side) uint8 pictures; return the loss."""

@@ -92,7 +92,7 @@ class Trainer:
         for place, chosen in enumerate(
             tqdm(plan, desc=f"epoch {self.epoch + 1} at {side}", unit="batch", leave=False, disable=None)
         ):
-            rate = learning_rate(self.recipe, self.epoch + place / len(plan))
+            rate = learning_rate(schedule, self.epoch + place / len(plan))
             for key, value in self._train_on(torch.from_numpy(chosen), side, rate, random).items():
                 totals[key] = totals.get(key, 0.0) + value / len(plan)
         self.epoch += 1

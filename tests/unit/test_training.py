@@ -315,7 +315,7 @@ def test_a_colour_network_sees_a_grey_picture_as_ours_does(monkeypatch: pytest.M
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     recipe = parse("[schedule]\nstages = [[96, 8], [224, 2]]\nlearning_rate = 1.0\nwarm_up = 2")
-    rates = [learning_rate(recipe, epoch) for epoch in (0, 1, 2, 6, 8, 10)]
+    rates = [learning_rate(recipe.schedule, epoch) for epoch in (0, 1, 2, 6, 8, 10)]
     assert rates[0] < rates[1] < rates[2] == 1
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] == pytest.approx(0)
