@@ -24,7 +24,8 @@ def assert_agreement(orthanc: OrthancProcess) -> None:
     vectors = catalogue.vectors()
     wait_for(lambda: orthanc.status()["slices"] == len(vectors), "the index holds as many slices as the catalogue")
     if len(vectors) <= MOST_FOUND:
-        assert _found(orthanc) == set(vectors), "every slice can be found"
+        # the index follows the catalogue by a moment
+        wait_for(lambda: _found(orthanc) == set(catalogue.vectors()), "every slice can be found")
 
 
 def _found(orthanc: OrthancProcess) -> set[tuple[str, int]]:
