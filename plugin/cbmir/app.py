@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbmir.access import ANYONE
 from cbmir.api import Api
 from cbmir.audit import open_audit
 from cbmir.catalogue import Catalogue
@@ -45,7 +44,7 @@ class App:
     """Owns the worker's thread and the state that the API answers from."""
 
     def __init__(
-        self, archive: Archive, settings: Settings, log: Callable[[str], None], gatekeeper: Gatekeeper = ANYONE
+        self, archive: Archive, settings: Settings, log: Callable[[str], None], gatekeeper: Gatekeeper
     ) -> None:
         """Prepare; nothing is loaded until `start`."""
         self._archive = archive

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbmir.access import ANYONE
 from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
 from cbmir.expansion import expanded
 
@@ -75,9 +74,7 @@ class Search:
         self._classifier = classifier
         self._expand = expand
 
-    def cases(
-        self, vector: NDArray[np.float32], query: Series, criteria: Criteria, caller: Caller = ANYONE
-    ) -> list[Case]:
+    def cases(self, vector: NDArray[np.float32], query: Series, criteria: Criteria, caller: Caller) -> list[Case]:
         """Return at most `criteria.k` cases for a (dim,) unit vector from a slice of the series `query`.
 
         The order of the nearest cases is by their similarity to the query moved towards the first slices found, none of

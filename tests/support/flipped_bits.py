@@ -25,6 +25,7 @@ from parts import tiny_embedder
 
 from cbmir import app as app_module
 from cbmir import indexer as indexer_module
+from cbmir.access import ANYONE
 from cbmir.app import App
 from cbmir.archive import Archive
 from cbmir.settings import Settings
@@ -66,7 +67,7 @@ class Damage:
 
     def start(self, directory: Path) -> None:
         """Start the plugin, wait until it is at rest, check it, stop it."""
-        app = App(Archive(self.orthanc), Settings(data_directory=str(directory)), self.log.append)
+        app = App(Archive(self.orthanc), Settings(data_directory=str(directory)), self.log.append, ANYONE)
         app.start()
         try:
             until(lambda: at_rest(get(app, "status")), lambda: get(app, "status"))

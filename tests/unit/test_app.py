@@ -13,6 +13,7 @@ from orthanc_double import OrthancDouble
 from parts import MODEL, tiny_embedder, tiny_session
 
 from cbmir import app as app_module
+from cbmir.access import ANYONE
 from cbmir.app import App
 from cbmir.archive import Archive
 from cbmir.catalogue import Catalogue
@@ -40,7 +41,7 @@ class House:
 
     def app(self, **settings: Any) -> App:
         chosen = Settings(**{"data_directory": str(self.directory / "cbmir"), **settings})
-        self.apps.append(App(Archive(self.orthanc), chosen, self.log.append))
+        self.apps.append(App(Archive(self.orthanc), chosen, self.log.append, ANYONE))
         return self.apps[-1]
 
     def store(self, app: App, *datasets: Any) -> list[str]:
