@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbmir import __version__, answers
+from cbmir import __version__
 from cbmir.access import require
+from cbmir.answering import answers
+from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
 from cbmir.audit import INSTANCES_ACCESSED, QUERY
 from cbmir.errors import BadRequest, Forbidden, NotFound, Unavailable
-from cbmir.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
 from cbmir.similar import NO_STUDY, heatmap, report, similar
 from cbmir.web import answer, failure, method_not_allowed
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cbmir.access import Caller
+    from cbmir.answering.services import Services, State
     from cbmir.records import Feedback
-    from cbmir.services import Services, State
     from cbmir.web import Request, Response
 
 REASONS_SHOWN = 20

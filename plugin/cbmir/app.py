@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.audit import open_audit
 from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
-from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
-from cbmir.reader import Reader
-from cbmir.reports import Reports
-from cbmir.services import Services, State, searching
-from cbmir.spaces import open_spaces
+from cbmir.ingest.inbox import Inbox, Progress
+from cbmir.ingest.reader import Reader
+from cbmir.ingest.spaces import open_spaces
+from cbmir.reports.studies import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cbmir.access import Gatekeeper
     from cbmir.archive import Archive
     from cbmir.audit import Audit
+    from cbmir.ingest.spaces import Space, Spaces
     from cbmir.settings import Settings
-    from cbmir.spaces import Space, Spaces
 
 NICENESS = 10
 """Of the worker's threads, as of nice(1): where the processors are all busy, receiving images comes first."""

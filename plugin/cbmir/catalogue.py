@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir.matching import age_in_days
+from cbmir.answering.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series, Window
-from cbmir.sql import clause, marks, portions
-from cbmir.succession import Succession
+from cbmir.store.sql import clause, marks, portions
+from cbmir.store.succession import Succession
 from cbmir.units import are_units
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cbmir.database import Connection
-    from cbmir.matching import Condition
+    from cbmir.answering.matching import Condition
     from cbmir.records import Embedded
+    from cbmir.store.database import Connection
 
 CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""

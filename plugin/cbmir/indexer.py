@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cbmir.change import Change
-from cbmir.database import is_damage
 from cbmir.errors import NotFound, Unavailable
-from cbmir.filling import Filling
-from cbmir.inbox import QUEUE_LIMIT
-from cbmir.selfcheck import SelfChecks
+from cbmir.ingest.change import Change
+from cbmir.ingest.filling import Filling
+from cbmir.ingest.inbox import QUEUE_LIMIT
+from cbmir.store.database import is_damage
+from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from cbmir.archive import Archive
     from cbmir.catalogue import Catalogue
-    from cbmir.inbox import Inbox, Kind, Progress
+    from cbmir.ingest.inbox import Inbox, Kind, Progress
+    from cbmir.ingest.spaces import Space, Spaces
     from cbmir.records import Settled
     from cbmir.settings import Settings
-    from cbmir.spaces import Space, Spaces
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbmir import viewer
 from cbmir.loopback import gatekeeper
+from cbmir.pages import viewer
+from cbmir.pages.status_page import with_status_page
 from cbmir.settings import Settings, parse
-from cbmir.status_page import with_status_page
 from cbmir.web import Request, Response, decoded, disabled, failure
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _viewer(directory: Path) -> Handler:
 def _extend_explorer(sdk: Any, viewer_directory: Path) -> None:
     """Add links to Orthanc Explorer. Orthanc takes one such script from Python: a later call replaces it."""
     try:
-        script = Path(__file__).with_name("explorer.js").read_text(encoding="utf-8")
+        script = (Path(__file__).parent / "pages" / "explorer.js").read_text(encoding="utf-8")
         installed = json.dumps(viewer.is_installed(viewer_directory))
         sdk.ExtendOrthancExplorer(f"const cbmirViewer = {installed};\n{script}")
     except Exception as error:  # noqa: BLE001 - as above

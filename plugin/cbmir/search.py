@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbmir.answering.expansion import expanded
 from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
-from cbmir.expansion import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.access import Caller
+    from cbmir.answering.matching import Condition
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Classifier
     from cbmir.index import SliceIndex
-    from cbmir.matching import Condition
     from cbmir.records import Series
 
     Neighbourhood = tuple[NDArray[np.int64], NDArray[np.float32]]

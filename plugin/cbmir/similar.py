@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir import regions, viewer
+from cbmir import regions
 from cbmir.access import require
-from cbmir.answers import DISCLAIMER, Answers, prediction
+from cbmir.answering.answers import DISCLAIMER, Answers, prediction
+from cbmir.answering.query import is_orthanc_id
 from cbmir.errors import BadRequest, NotFound
+from cbmir.pages import viewer
 from cbmir.pixels import place, prepare, shown_window
-from cbmir.query import is_orthanc_id
 from cbmir.records import CataloguedSlice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.access import Caller
+    from cbmir.answering.query import Comparison, Query, Target
+    from cbmir.answering.services import Services
     from cbmir.classifier import Prediction
     from cbmir.pixels import Placement
-    from cbmir.query import Comparison, Query, Target
-    from cbmir.services import Services
 
 HEAT_DECIMALS = 6
 NO_INSTANCE = "there is no such instance"

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.expansion import expanded as towards
+from cbmir.answering.expansion import expanded as towards
 from evaluation import metrics
 from sources.csv_table import TableError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.expansion import expanded
+from cbmir.answering.expansion import expanded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from parts import Workplace, tiny_embedder
 from reports import structured_report
 
 import cbmir
-from cbmir import query as query_module
 from cbmir import web
+from cbmir.answering import query as query_module
 from cbmir.cases import SLICES_SHOWN, Group, SamePatient
 from cbmir.records import FACTS, IndexHealth, Label, Quality
 from cbmir.web import Request, Response

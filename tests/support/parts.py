@@ -10,6 +10,7 @@ import numpy as np
 from orthanc_double import OrthancDouble, orthanc_id
 
 from cbmir.access import ANYONE
+from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.archive import Archive
 from cbmir.audit import Audit
@@ -17,14 +18,13 @@ from cbmir.catalogue import Catalogue
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
 from cbmir.errors import ModelError
-from cbmir.inbox import Inbox, Progress
 from cbmir.indexer import Indexer
-from cbmir.reader import Reader
+from cbmir.ingest.inbox import Inbox, Progress
+from cbmir.ingest.reader import Reader
+from cbmir.ingest.spaces import open_spaces
 from cbmir.records import Embedded, Series, Window
-from cbmir.reports import Reports
-from cbmir.services import Services, State, searching
+from cbmir.reports.studies import Reports
 from cbmir.settings import Settings
-from cbmir.spaces import open_spaces
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from cbmir.access import Gatekeeper
     from cbmir.embedding import Session
-    from cbmir.spaces import Space
+    from cbmir.ingest.spaces import Space
 
 SIZE, DIM, MODEL = 32, 16, "tiny-0123456789ab"
 CLASSES = ("glioma", "meningioma")

@@ -11,7 +11,7 @@ from dicom_files import CANARY, mr_slice
 from parts import Workplace
 from reports import structured_report
 
-from cbmir.answers import Answers
+from cbmir.answering.answers import Answers
 from cbmir.cases import Case, Hit
 from cbmir.records import FACTS, Label, Window
 

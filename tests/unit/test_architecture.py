@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 PLUGIN = REPOSITORY / "plugin"
 LIBRARY = PLUGIN / "cbmir"
-MODULES = sorted(LIBRARY.glob("*.py"))
+MODULES = sorted(LIBRARY.rglob("*.py"))
 SOURCES = [PLUGIN / "main.py", *MODULES]
 
 LONGEST_FUNCTION = 40
@@ -67,6 +67,11 @@ def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
     return found
 
 
+def full_name(path: Path) -> str:
+    """Return the name by which a file of the library is imported."""
+    return ".".join(path.relative_to(PLUGIN).with_suffix("").parts)
+
+
 def definitions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
     """Yield the functions, methods and classes of a file with their full names; not those inside functions."""
 
@@ -93,23 +98,19 @@ def test_torch_is_imported_only_when_it_is_asked_for() -> None:
 
 
 def test_the_library_imports_itself_without_going_in_circles() -> None:
-    names = {path.stem for path in MODULES}
-    needs = {
-        path.stem: {name.split(".")[1] for name in imported(path, at_import_only=True) if name.startswith("cbmir.")}
-        & names
-        for path in MODULES
-    }
+    names = {full_name(path) for path in MODULES}
+    needs = {full_name(path): imported(path, at_import_only=True) & names for path in MODULES}
     while leaves := {name for name, needed in needs.items() if not needed & needs.keys()}:
         for leaf in leaves:
             del needs[leaf]
     assert not needs, "these import each other"
 
 
-@pytest.mark.parametrize("stage", ["instance", "pixels", "embedding", "database", "catalogue", "index", "cases"])
+@pytest.mark.parametrize("stage", ["instance", "pixels", "embedding", "store/database", "catalogue", "index", "cases"])
 def test_no_stage_drives_another(stage: str) -> None:
     drivers = {"indexer", "pipeline", "api", "similar", "app", "search", "reader", "answers"}
-    used = {name.split(".")[1] for name in imported(LIBRARY / f"{stage}.py") if name.startswith("cbmir.")}
-    assert not used & drivers
+    used = {name for name in imported(LIBRARY / f"{stage}.py") if name.startswith("cbmir.")}
+    assert not {part for name in used for part in name.split(".")} & drivers
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
@@ -191,8 +192,8 @@ def test_what_runs_before_the_packages_are_found_needs_none_of_them() -> None:
         names = imported(path, at_import_only=True)
         assert not {name.split(".")[0] for name in names} & outside, path.name
         for name in names:
-            module = LIBRARY / f"{name.split('.')[1]}.py" if name.startswith("cbmir.") else None
-            if module and module.exists() and module not in seen:
+            module = PLUGIN / f"{name.replace('.', '/')}.py"
+            if module in MODULES and module not in seen:
                 seen.add(module)
                 waiting.append(module)
     assert {path.stem for path in seen} >= {"settings", "web", "errors"}

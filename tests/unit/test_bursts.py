@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cbmir import bursts as bursts_module
-from cbmir.bursts import BURST, BURST_SECONDS, PATIENCE_SECONDS, Bursts
+from cbmir.ingest import bursts as bursts_module
+from cbmir.ingest.bursts import BURST, BURST_SECONDS, PATIENCE_SECONDS, Bursts
 
 
 class Day:

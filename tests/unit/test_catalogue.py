@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
+from cbmir.answering.matching import parse
 from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
-from cbmir.matching import parse
 from cbmir.records import Feedback, Label, Quality, Window
 
 if TYPE_CHECKING:
@@ -452,7 +452,7 @@ def test_a_catalogue_locked_by_another_process_is_not_taken_for_damaged(
     other.execute("BEGIN EXCLUSIVE")
     connect = sqlite3.connect
     monkeypatch.setattr(
-        "cbmir.database.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
+        "cbmir.store.database.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
     )
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         Catalogue.opened(path, pytest.fail)

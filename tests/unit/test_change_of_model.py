@@ -11,11 +11,11 @@ import pytest
 from dicom_files import mr_slice, picture
 from parts import CLASSES, SIZE, Workplace, tiny_embedder, tiny_session, units
 
-from cbmir import change as change_module
-from cbmir import filling as filling_module
 from cbmir.embedding import Embedder
 from cbmir.errors import ModelError
-from cbmir.spaces import open_spaces
+from cbmir.ingest import change as change_module
+from cbmir.ingest import filling as filling_module
+from cbmir.ingest.spaces import open_spaces
 from cbmir.web import Request
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from parts import units
 
-from cbmir.expansion import expanded
+from cbmir.answering.expansion import expanded
 
 QUERY = units([[1, 0, 0]])
 

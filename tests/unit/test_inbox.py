@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cbmir import inbox as inbox_module
-from cbmir.inbox import Inbox, Progress
+from cbmir.ingest import inbox as inbox_module
+from cbmir.ingest.inbox import Inbox, Progress
 
 PATIENCE = 20.0
 

@@ -12,14 +12,14 @@ import pytest
 from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
-from cbmir import bursts as bursts_module
-from cbmir import filling as filling_module
-from cbmir import inbox as inbox_module
 from cbmir import indexer as indexer_module
-from cbmir.bursts import BURST
 from cbmir.errors import Unavailable
-from cbmir.filling import RETRY_AFTER_SECONDS
 from cbmir.indexer import BATCHES_AT_A_TIME
+from cbmir.ingest import bursts as bursts_module
+from cbmir.ingest import filling as filling_module
+from cbmir.ingest import inbox as inbox_module
+from cbmir.ingest.bursts import BURST
+from cbmir.ingest.filling import RETRY_AFTER_SECONDS
 from cbmir.records import Label
 
 if TYPE_CHECKING:

@@ -179,7 +179,9 @@ def test_events_become_notes_in_the_inbox(
     tmp_path: Path, load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[tuple[str, str]] = []
-    monkeypatch.setattr("cbmir.inbox.Inbox.put", lambda _self, kind, orthanc_id: noted.append((kind, orthanc_id)))
+    monkeypatch.setattr(
+        "cbmir.ingest.inbox.Inbox.put", lambda _self, kind, orthanc_id: noted.append((kind, orthanc_id))
+    )
     monkeypatch.setattr("cbmir.app.App.start", lambda _self: noted.append(("start", "")))
     sdk = Sdk(tmp_path)
     load(sdk)

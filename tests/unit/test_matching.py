@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from cbmir.answering.matching import MATCHED, Condition, age_in_days, parse
 from cbmir.errors import BadRequest
-from cbmir.matching import MATCHED, Condition, age_in_days, parse
 from cbmir.records import FACTS
 
 

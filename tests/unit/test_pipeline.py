@@ -9,8 +9,8 @@ from orthanc_double import OrthancDouble
 from parts import DIM, tiny_embedder, tiny_session
 
 from cbmir.archive import Archive
-from cbmir.pipeline import Gone, Outcome, Pipeline, Postponed
-from cbmir.reader import Reader
+from cbmir.ingest.pipeline import Gone, Outcome, Pipeline, Postponed
+from cbmir.ingest.reader import Reader
 from cbmir.records import Embedded, Settled
 from cbmir.settings import Settings
 

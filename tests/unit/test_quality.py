@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from parts import DIM, units
 
-from cbmir.quality import Labelled, precision
+from cbmir.watching.quality import Labelled, precision
 
 E = np.eye(DIM, dtype=np.float32)
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from cbmir.answering.matching import MATCHED, Condition
+from cbmir.answering.query import Comparison, Target, is_orthanc_id, parse_comparison, parse_query
 from cbmir.errors import BadRequest
-from cbmir.matching import MATCHED, Condition
-from cbmir.query import Comparison, Target, is_orthanc_id, parse_comparison, parse_query
 from cbmir.regions import Region
 from cbmir.search import Criteria
 

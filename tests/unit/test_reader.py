@@ -6,7 +6,7 @@ from orthanc_double import OrthancDouble
 
 from cbmir.archive import Archive
 from cbmir.errors import NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
-from cbmir.reader import MEGABYTE, Reader
+from cbmir.ingest.reader import MEGABYTE, Reader
 from cbmir.settings import Settings
 
 

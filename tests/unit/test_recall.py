@@ -7,7 +7,7 @@ import pytest
 from parts import DIM, MODEL, units
 
 from cbmir.index import SliceIndex
-from cbmir.recall import recall
+from cbmir.watching.recall import recall
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from dicom_files import CANARY, mr_file, to_bytes
 from pydicom.uid import EnhancedSRStorage, XRayRadiationDoseSRStorage
 from reports import code, container, encapsulated_pdf, pdf_of, structured_report, text
 
-from cbmir import report_text
 from cbmir.errors import UnreadableSlice, UnsupportedSlice
-from cbmir.report_text import LINE_LENGTH, LINES, first_lines
+from cbmir.reports import report_text
+from cbmir.reports.report_text import LINE_LENGTH, LINES, first_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from dicom_files import mr_slice
 from parts import Workplace
 from reports import structured_report, text
 
-from cbmir import reports as reports_module
 from cbmir.errors import Unavailable
+from cbmir.reports import studies as reports_module
 
 if TYPE_CHECKING:
     from pathlib import Path

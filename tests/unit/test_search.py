@@ -9,9 +9,9 @@ from parts import DIM, MODEL, embedded, series, tiny_classifier, units
 
 from cbmir import search as search_module
 from cbmir.access import ANYONE
+from cbmir.answering.matching import parse
 from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
-from cbmir.matching import parse
 from cbmir.search import FIRST_FETCH, Criteria, Search
 
 if TYPE_CHECKING:

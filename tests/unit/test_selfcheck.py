@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir import selfcheck
 from cbmir.catalogue import Catalogue
-from cbmir.inbox import Progress
 from cbmir.index import SliceIndex
+from cbmir.ingest.inbox import Progress
 from cbmir.records import Label
-from cbmir.selfcheck import SelfChecks
+from cbmir.watching import selfcheck
+from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbmir.matching import MATCHED, Condition, parse
+from cbmir.answering.matching import MATCHED, Condition, parse
 from cbmir.records import FACTS
-from cbmir.sql import SCHEMA, VARIABLES, clause, marks, portions
+from cbmir.store.sql import SCHEMA, VARIABLES, clause, marks, portions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

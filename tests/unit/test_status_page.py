@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cbmir.status_page import FILES, with_status_page
+from cbmir.pages.status_page import FILES, with_status_page
 from cbmir.web import Request, Response, answer
 
 

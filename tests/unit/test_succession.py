@@ -12,7 +12,7 @@ from parts import DIM, MODEL, embedded, units
 from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
 from cbmir.records import Answering, Settled
-from cbmir.sql import SCHEMA
+from cbmir.store.sql import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +189,9 @@ def test_a_migration_that_is_interrupted_changes_nothing(
 ) -> None:
     version_1.close()
     with monkeypatch.context() as patched:
-        patched.setattr("cbmir.database.MIGRATIONS", {1: "ALTER TABLE slice RENAME TO slice_1; SELECT no_such(1);"})
+        patched.setattr(
+            "cbmir.store.database.MIGRATIONS", {1: "ALTER TABLE slice RENAME TO slice_1; SELECT no_such(1);"}
+        )
         with pytest.raises(sqlite3.OperationalError):
             Catalogue(path)
     with contextlib.closing(Catalogue(path)) as catalogue:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cbmir import viewer
+from cbmir.pages import viewer
 
 
 @pytest.fixture

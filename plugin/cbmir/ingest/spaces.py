@@ -20,7 +20,7 @@ from cbmir.embedding import absent, card_id
 from cbmir.errors import ModelError
 from cbmir.failpoints import reach
 from cbmir.index import SliceIndex
-from cbmir.pipeline import Pipeline
+from cbmir.ingest.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
     from cbmir.index import Vectors
-    from cbmir.reader import Reader
+    from cbmir.ingest.reader import Reader
     from cbmir.records import Answering
     from cbmir.settings import Settings
 

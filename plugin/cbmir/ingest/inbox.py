@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cbmir.bursts import Bursts
 from cbmir.failpoints import reach
+from cbmir.ingest.bursts import Bursts
 
 if TYPE_CHECKING:
     from cbmir.records import ChangeOfModel, IndexHealth

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from cbmir import matching
+from cbmir.answering import matching
 from cbmir.cases import Group, SamePatient
 from cbmir.errors import BadRequest
 from cbmir.records import Feedback

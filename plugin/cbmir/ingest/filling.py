@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbmir.pipeline import Gone, Postponed
+from cbmir.ingest.pipeline import Gone, Postponed
 from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cbmir.catalogue import Catalogue
-    from cbmir.inbox import Inbox, Progress
-    from cbmir.pipeline import Outcome
-    from cbmir.spaces import Space, Spaces
+    from cbmir.ingest.inbox import Inbox, Progress
+    from cbmir.ingest.pipeline import Outcome
+    from cbmir.ingest.spaces import Space, Spaces
 
     Settle = Callable[[Settled], None]
     Stoppable = Callable[[Iterable[Outcome | None]], Iterator[Outcome | None]]

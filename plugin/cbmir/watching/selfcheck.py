@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir.matching import Condition
-from cbmir.quality import Labelled, precision
-from cbmir.recall import recall
+from cbmir.answering.matching import Condition
 from cbmir.records import IndexHealth, Quality
+from cbmir.watching.quality import Labelled, precision
+from cbmir.watching.recall import recall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.catalogue import Catalogue
-    from cbmir.inbox import Progress
     from cbmir.index import SliceIndex
+    from cbmir.ingest.inbox import Progress
 
     Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 

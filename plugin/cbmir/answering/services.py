@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from cbmir.audit import Audit
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
-    from cbmir.inbox import Inbox, Progress
     from cbmir.index import SliceIndex
-    from cbmir.reader import Reader
-    from cbmir.reports import Reports
+    from cbmir.ingest.inbox import Inbox, Progress
+    from cbmir.ingest.reader import Reader
+    from cbmir.ingest.spaces import Space
+    from cbmir.reports.studies import Reports
     from cbmir.settings import Settings
-    from cbmir.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)

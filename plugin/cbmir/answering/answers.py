@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Prediction
     from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Quality, Series
-    from cbmir.reports import Reports
+    from cbmir.reports.studies import Reports
 
 DISCLAIMER = "For finding reference cases. Not for diagnosis."
 DECIMALS = 4

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from cbmir.catalogue import Catalogue
-    from cbmir.filling import Filling
+    from cbmir.ingest.filling import Filling
+    from cbmir.ingest.spaces import Space, Spaces
     from cbmir.records import Settled
-    from cbmir.spaces import Space, Spaces
 
 MOST_FAILED = 0.5
 """Share of the instances beyond which what a model cannot take says that it is broken, and not that they are."""

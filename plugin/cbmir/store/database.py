@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from cbmir.errors import CatalogueError, Unavailable
 from cbmir.failpoints import reach
-from cbmir.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from cbmir.store.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

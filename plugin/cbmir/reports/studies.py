@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cbmir.errors import Unavailable, UnreadableSlice, UnsupportedSlice
-from cbmir.report_text import PDF_SECONDS, first_lines
+from cbmir.reports.report_text import PDF_SECONDS, first_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from cbmir.records import FACTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cbmir.matching import Condition
+    from cbmir.answering.matching import Condition
 
 SCHEMA_VERSION = 2
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.embedding import Embedder
+    from cbmir.ingest.reader import Reader
     from cbmir.instance import Instance
-    from cbmir.reader import Reader
     from cbmir.records import Series, Window
 
 T = TypeVar("T")

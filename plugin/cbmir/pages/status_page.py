@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbmir import viewer
+from cbmir.pages import viewer
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:

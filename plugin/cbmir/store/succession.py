@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbmir.database import Database
 from cbmir.failpoints import reach
 from cbmir.records import Answering
-from cbmir.sql import marks, portions
+from cbmir.store.database import Database
+from cbmir.store.sql import marks, portions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -1,0 +1,1 @@
+"""Files for the browser: the status page and the assembled viewer."""

@@ -1,0 +1,1 @@
+"""Reports of studies: where they are, and their first lines."""

@@ -1,0 +1,1 @@
+"""Beneath the catalogue: its database, its SQL, and which model's vectors answer."""

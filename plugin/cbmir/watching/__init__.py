@@ -1,0 +1,1 @@
+"""What the worker finds out about its own work in idle moments."""
