@@ -382,7 +382,7 @@ def test_a_worker_that_hangs_is_reported_while_orthanc_takes_images(
     script = tmp_path / "impatient.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(REPOSITORY / 'plugin')!r})\n"
-        "import cbmir.ingest.inbox\ncbmir.inbox.STALLED_SECONDS = 2.0\nimport main\n"
+        "import cbmir.ingest.inbox\ncbmir.ingest.inbox.STALLED_SECONDS = 2.0\nimport main\n"
     )
     orthanc = make_orthanc(PythonScript=str(script))
     orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:8"
