@@ -15,7 +15,7 @@ from cbmir.access import require
 from cbmir.answering import answers
 from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
 from cbmir.audit import INSTANCES_ACCESSED, QUERY
-from cbmir.errors import BadRequest, Forbidden, NotFound, Unavailable
+from cbmir.errors import BadRequest, CatalogueDamaged, Forbidden, NotFound, Unavailable
 from cbmir.similar import NO_STUDY, heatmap, report, similar
 from cbmir.web import answer, failure, method_not_allowed
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cbmir.access import Caller
     from cbmir.answering.services import Services, State
+    from cbmir.errors import CbmirError
     from cbmir.records import Feedback
     from cbmir.web import Request, Response
 
@@ -46,10 +47,21 @@ class Api:
         try:
             return self._route(request)
         except Exception as error:  # noqa: BLE001 - the server must always get an answer
-            response = failure(error)
+            response = failure(self._explained(error) or error)
             if response.status == 500:
                 self._log(f"a request failed ({type(error).__name__})")
             return response
+
+    def _explained(self, error: Exception) -> CbmirError | None:
+        """Return what the catalogue makes of an error. Of damage the worker is told, which has nothing asked then."""
+        services = self._state.services
+        if services is None:
+            return None
+        meaning = services.catalogue.explained(error)
+        if isinstance(meaning, CatalogueDamaged):
+            services.progress.damaged = True
+            services.inbox.wake()
+        return meaning
 
     def _route(self, request: Request) -> Response:
         name, _, rest = request.path.strip("/").partition("/")
@@ -73,6 +85,8 @@ class Api:
         services = self._state.services
         if services is None:
             raise Unavailable(f"the plugin is {self._state.name}: {self._state.reason or 'please try again'}")
+        if services.progress.damaged:
+            raise CatalogueDamaged
         return services
 
     # ---- GET /cbmir/similar/<instance>, /cbmir/heatmap/<instance>, /cbmir/report/<study> ----
@@ -141,8 +155,13 @@ class Api:
             "reconciled": progress.reconciled,
         }
         if services.gatekeeper.caller(request).sees_statistics():
-            status |= _figures(services)
-        return answer(status, 503 if stalled else 200)
+            try:
+                status |= _figures(services)
+            except Exception as error:
+                if (meaning := self._explained(error)) is None:
+                    raise
+                status |= {"state": "degraded", "reason": str(meaning)}
+        return answer(status, 503 if stalled or progress.damaged else 200)
 
     def _openapi(self, _request: Request, _rest: str) -> Response:
         return answer(json.loads(_OPENAPI.read_text(encoding="utf-8")))

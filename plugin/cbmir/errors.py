@@ -25,6 +25,14 @@ class CatalogueError(CbmirError):
     """The catalogue is of a later version of the plugin."""
 
 
+class CatalogueDamaged(CbmirError):
+    """The file of the catalogue is no longer what was written to it."""
+
+    def __init__(self) -> None:
+        """Say what helps."""
+        super().__init__("the catalogue is damaged: restart Orthanc, and everything is indexed anew")
+
+
 class IndexUnusable(CbmirError):
     """A snapshot of the index does not fit its manifest or the catalogue, and must be rebuilt."""
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cbmir.errors import NotFound, Unavailable
+from cbmir.errors import CatalogueDamaged, NotFound, Unavailable
 from cbmir.ingest.change import Change
 from cbmir.ingest.filling import Filling
 from cbmir.ingest.inbox import QUEUE_LIMIT
-from cbmir.store.database import is_damage
 from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
@@ -76,7 +75,14 @@ class Indexer:
         self._checks = self._new_checks()
 
     def run(self) -> None:
-        """Index until the inbox is closed. No failure ends the loop."""
+        """Index until the inbox is closed. No failure but one ends the loop.
+
+        Raises
+        ------
+        CatalogueDamaged
+            There is nothing to write into any more.
+
+        """
         self._inbox.overflowed.set()
         housekeeping = reconciled = snapshot = time.monotonic()
         busy = True
@@ -99,7 +105,9 @@ class Indexer:
                     snapshot = now
                     self._maintain()
                 self._progress.trouble = self._snapshot_trouble or self._change.trouble or self._spaces.trouble
+                self._require_sound()
             except Exception as error:  # noqa: BLE001 - a full disk or a locked catalogue may pass
+                self._require_sound(error)
                 busy = False
                 self._report(error)
                 self._inbox.closed.wait(IDLE_SECONDS)
@@ -126,14 +134,18 @@ class Indexer:
             stoppable=self._stoppable,
         )
 
+    def _require_sound(self, error: Exception | None = None) -> None:
+        """Raise CatalogueDamaged if this error is a sign of it, or if there was one before, here or in an answer."""
+        if error is not None and isinstance(self._catalogue.explained(error), CatalogueDamaged):
+            self._progress.damaged = True
+        if self._progress.damaged:
+            raise CatalogueDamaged
+
     def _report(self, error: Exception) -> None:
         """Say what interrupts the work: once in the log, and in the status until it passes."""
-        if is_damage(error):
-            trouble = "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
-        else:
-            # only messages of our own are known to name nobody
-            reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
-            trouble = f"indexing is interrupted ({reason}); it is tried again"
+        # only messages of our own are known to name nobody
+        reason = str(error) if isinstance(error, Unavailable) else type(error).__name__
+        trouble = f"indexing is interrupted ({reason}); it is tried again"
         if self._progress.trouble != trouble:
             self._log(trouble)
         self._progress.trouble = trouble
@@ -267,6 +279,7 @@ class Indexer:
         try:
             self._checks.run_due()
         except Exception as error:  # noqa: BLE001 - as in run
+            self._require_sound(error)
             self._log(f"a self-check failed ({type(error).__name__})")
 
     def _snapshot(self) -> None:

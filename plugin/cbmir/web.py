@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from cbmir.errors import (
     BadRequest,
+    CatalogueDamaged,
     CbmirError,
     Forbidden,
     Hidden,
@@ -31,6 +32,7 @@ _STATUS: dict[type[CbmirError], tuple[int, str]] = {
     UnsupportedSlice: (404, "not_indexed"),
     UnreadableSlice: (404, "not_indexed"),
     Unavailable: (503, "unavailable"),
+    CatalogueDamaged: (503, "unavailable"),
 }
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -377,6 +379,55 @@ def test_senseless_feedback_is_refused(
     given = {"query": stored[0], "hit": stored[1], "verdict": "similar", **change}
     assert message in error(post(workplace, "feedback", given), status)
     assert body(workplace.get("feedback")) == {"feedback": []}
+
+
+# ---- the catalogue in trouble ----
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 8, b"\xff" * 8])
+def test_from_a_damaged_catalogue_nothing_is_answered_but_that_it_is(
+    workplace: Workplace, stored: list[str], damage: bytes
+) -> None:
+    """Nor does the status fail: it is what a health check asks for. The schema's own text is damaged here."""
+    file = workplace.directory / "catalogue.sqlite"
+    workplace.catalogue._overwrite_deleted()
+    workplace.catalogue.close()
+    content = bytearray(file.read_bytes())
+    at = content.index(b"study_orthanc_id TEXT")
+    content[at : at + len(damage)] = damage
+    file.write_bytes(content)
+    for path in (f"similar/{stored[0]}", "feedback", "quality"):
+        message = error(workplace.get(path), 503)
+        assert message == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
+    response = workplace.get("status")
+    assert response.status == 503
+    assert (body(response)["state"], body(response)["reason"]) == ("degraded", message)
+
+
+def test_a_status_whose_figures_cannot_be_read_is_one_without_figures(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable() -> dict[str, int]:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr(workplace.catalogue, "counts", unreadable)
+    response = workplace.get("status")
+    assert response.status == 200
+    assert body(response)["state"] == "degraded"
+    assert "queued" not in body(response)
+
+
+def test_what_a_locked_catalogue_cannot_take_may_be_tried_again(workplace: Workplace, stored: list[str]) -> None:
+    workplace.catalogue._connection().execute("PRAGMA busy_timeout = 0")
+    with contextlib.closing(sqlite3.connect(workplace.directory / "catalogue.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        given = {"query": stored[0], "hit": stored[1], "verdict": "similar"}
+        response = post(workplace, "feedback", given)
+    assert "cannot be read or written at the moment" in error(response, 503)
+    assert response.headers["Retry-After"]
+    assert post(workplace, "feedback", given).status == 201
 
 
 # ---- reindex ----

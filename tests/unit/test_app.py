@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +211,38 @@ def test_a_damaged_catalogue_is_put_aside_and_everything_indexed_anew(house: Hou
     app = started(house.app())
     until(lambda: status(app).get("indexed") == 1)
     assert any("is damaged" in line for line in house.log)
+
+
+def test_a_catalogue_that_is_damaged_while_it_is_used_is_told_and_made_anew_at_the_next_start(house: House) -> None:
+    """Queries were once answered 500, and the worker tried again for ever."""
+    app = started(house.app())
+    (stored,) = house.store(app, mr_slice())
+    until(lambda: status(app).get("indexed") == 1)
+    overwrite(house.directory / "cbmir" / "catalogue.sqlite")
+    answered = on_another_thread(lambda: get(app, f"similar/{stored}"))
+    assert answered.status == 503
+    assert "the catalogue is damaged: restart Orthanc" in json.loads(answered.body)["error"]["message"]
+    until(lambda: status(app)["state"] == "disabled")
+    assert get(app, "status").status == 503
+    assert status(app)["reason"] == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
+    app.stop()
+
+    again = started(house.app())
+    until(lambda: status(again).get("indexed") == 1)
+    assert (house.directory / "cbmir" / "catalogue.sqlite.damaged").exists()
+
+
+def overwrite(catalogue: Path) -> None:
+    """Write over all of a catalogue; what connections have in memory stays."""
+    with contextlib.closing(sqlite3.connect(catalogue)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    catalogue.write_bytes(random.Random(1).randbytes(catalogue.stat().st_size))
+
+
+def on_another_thread(ask: Callable[[], Response]) -> Response:
+    """Ask over a connection to the catalogue that has read nothing yet."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(ask).result()
 
 
 def test_two_plugins_never_share_a_data_directory(house: House) -> None:

@@ -13,7 +13,7 @@ from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
 from cbmir import indexer as indexer_module
-from cbmir.errors import Unavailable
+from cbmir.errors import CatalogueDamaged, Unavailable
 from cbmir.indexer import BATCHES_AT_A_TIME
 from cbmir.ingest import bursts as bursts_module
 from cbmir.ingest import filling as filling_module
@@ -622,8 +622,15 @@ def test_events_that_the_catalogue_cannot_take_do_not_pile_up(
     assert workplace.catalogue.counts()["indexed"] == 8
 
 
-def test_a_damaged_catalogue_is_told_as_such(workplace: Workplace) -> None:
+def test_damage_to_the_catalogue_ends_the_worker(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    workplace.indexer._report(error)
-    assert workplace.progress.trouble == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
+    monkeypatch.setattr(workplace.catalogue, "pending", raising(error))
+    with pytest.raises(CatalogueDamaged, match="the catalogue is damaged: restart Orthanc"):
+        workplace.indexer.run()
+
+
+def test_damage_that_an_answer_has_met_ends_the_worker(workplace: Workplace) -> None:
+    workplace.progress.damaged = True
+    with pytest.raises(CatalogueDamaged):
+        workplace.indexer.run()

@@ -32,6 +32,8 @@ class Progress:
     per_second: float = 0.0
     reconciled: bool = False
     trouble: str | None = None
+    damaged: bool = False
+    """Somebody has met damage in the catalogue: nothing is read from it or written to it any more."""
     health: IndexHealth | None = None
     change: ChangeOfModel | None = None
 
@@ -68,6 +70,10 @@ class Inbox:
     def reconcile(self) -> None:
         """Have the worker compare the catalogue with the archive, and look for what is pending."""
         self.overflowed.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the worker look around now."""
         self._events.put(None)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from cbmir.errors import CatalogueError, Unavailable
+from cbmir.errors import CatalogueDamaged, CatalogueError, Unavailable
 from cbmir.failpoints import reach
 from cbmir.store.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
@@ -30,10 +30,17 @@ _PRAGMAS = (
 Connection = sqlite3.Connection
 
 
-def is_damage(error: Exception) -> bool:
-    """Return whether an error says that the file is no longer what SQLite wrote."""
-    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""What may pass by itself, or when somebody makes space."""
 
 
 def _columns(database: Connection) -> set[tuple[str, str]]:
@@ -113,10 +120,28 @@ class Database:
         else:
             for step in range(version, SCHEMA_VERSION):
                 database.executescript(f"BEGIN; {MIGRATIONS[step]} COMMIT;")
+        if not self._has_its_columns():
+            raise sqlite3.DatabaseError(f"the names of columns in {self._path} are damaged")
+
+    def _has_its_columns(self) -> bool:
         with contextlib.closing(sqlite3.connect(":memory:")) as sound:
             sound.executescript(SCHEMA)
-            if _columns(database) != _columns(sound):
-                raise sqlite3.DatabaseError(f"the names of columns in {self._path} are damaged")
+            return _columns(self._connection()) == _columns(sound)
+
+    def explained(self, error: Exception) -> CatalogueDamaged | Unavailable | None:
+        """Return what an error that SQLite raised means for whoever asked, or None where it is of another kind."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in _DAMAGE:
+            return CatalogueDamaged()
+        if code is not None and code & 0xFF in _PASSING:
+            return Unavailable("the catalogue cannot be read or written at the moment; please try again")
+        # a name in the schema that is damaged is one that SQLite does not know, or cannot even repeat
+        if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
+            try:
+                return None if self._has_its_columns() else CatalogueDamaged()
+            except (sqlite3.Error, UnicodeDecodeError):
+                return CatalogueDamaged()
+        return None
 
     def _overwrite_deleted(self) -> None:
         """Have the file itself hold what was committed, and the log nothing: what was deleted is in neither then.
