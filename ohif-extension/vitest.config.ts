@@ -4,7 +4,6 @@ export default defineConfig({
   test: {
     environment: 'jsdom',
     include: ['src/**/*.test.{ts,tsx}', 'scripts/**/*.test.mjs'],
-    setupFiles: 'vitest.setup.ts',
     restoreMocks: true,
   },
   // The contract file lies beside the package, shared with the plugin's own tests.

@@ -1,6 +1,5 @@
-import { cleanup, render, screen, within } from '@testing-library/react';
+import { act, cleanup, render, screen, within, type RenderResult } from '@testing-library/preact';
 import userEvent from '@testing-library/user-event';
-import { act } from 'react';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { SimilarAnswer } from './answer';
@@ -22,7 +21,7 @@ vi.mock('./orthanc', async (original) => ({
 let viewer: ViewerDouble;
 let client: ClientDouble;
 let service: SimilarCasesService;
-let panel: ReturnType<typeof render>;
+let panel: RenderResult;
 const user = userEvent.setup();
 
 const show = () =>
@@ -191,7 +190,7 @@ describe('the options', () => {
 describe('the cards', () => {
   it('can be gone through and opened by keyboard alone', async () => {
     await answer(answerWith({}, {}, {}));
-    act(() => cards()[0]!.focus());
+    await act(() => cards()[0]!.focus());
     await user.keyboard('{ArrowDown}{ArrowDown}{ArrowDown}{ArrowUp}');
     expect(document.activeElement).toBe(cards()[1]);
     await user.keyboard('{Enter}');

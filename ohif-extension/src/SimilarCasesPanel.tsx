@@ -1,5 +1,5 @@
 /** The panel: what was searched with, how, and what was found. */
-import { useState } from 'react';
+import { useState } from 'preact/hooks';
 
 import { activeFilters } from './options';
 import { CaseList } from './panel/CaseList';

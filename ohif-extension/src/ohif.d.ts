@@ -2,8 +2,6 @@
  * What this extension uses of OHIF 3.12 to 3.14 and of cornerstone3D inside it. OHIF publishes no types, and nothing of
  * it can be imported by a module that is loaded at run time: all comes through the managers handed over.
  */
-import type { ReactElement } from 'react';
-
 export interface Managers {
   servicesManager: ServicesManager;
   commandsManager: CommandsManager;
@@ -161,5 +159,12 @@ export interface Panel {
   iconName: string;
   iconLabel: string;
   label: string;
-  component: () => ReactElement;
+  component: () => HostElement;
+}
+
+/** An element of the host's React. */
+export interface HostElement {
+  type: string;
+  props: Record<string, unknown>;
+  [more: string]: unknown;
 }

@@ -1,4 +1,4 @@
-/** A value that React and others can watch. */
+/** A value that the panel and others can watch. */
 export class Store<T extends object> {
   private readonly listeners = new Set<() => void>();
 

@@ -1,4 +1,5 @@
-import { createContext, useContext, useSyncExternalStore } from 'react';
+import { createContext } from 'preact';
+import { useContext, useLayoutEffect, useState } from 'preact/hooks';
 
 import type { SimilarCasesService } from './SimilarCasesService';
 import type { State } from './state';
@@ -13,5 +14,12 @@ export function useService(): SimilarCasesService {
 
 export function useSimilarCases(): State {
   const service = useService();
-  return useSyncExternalStore(service.subscribe, service.getState);
+  const [state, setState] = useState(service.getState);
+  useLayoutEffect(() => {
+    const follow = () => setState(service.getState());
+    // What has changed between the first rendering and now.
+    follow();
+    return service.subscribe(follow);
+  }, [service]);
+  return state;
 }

@@ -1,5 +1,5 @@
 /** One similar case: its best slice, what is known of it, and its other matching slices. */
-import { useId, useState } from 'react';
+import { useId, useState } from 'preact/hooks';
 
 import type { CaseAnswer } from '../answer';
 import { formatDate, formatName, formatPerson, line } from '../format';

@@ -1,4 +1,5 @@
-import { useRef, type KeyboardEvent } from 'react';
+import type { TargetedKeyboardEvent } from 'preact';
+import { useRef } from 'preact/hooks';
 
 import type { CaseAnswer } from '../answer';
 import { text } from '../text';
@@ -7,7 +8,7 @@ import { CaseCard } from './CaseCard';
 /** The cards, best first. Arrow keys move between them, Enter opens one. */
 export function CaseList({ cases, opened }: { cases: CaseAnswer[]; opened: string | null }) {
   const list = useRef<HTMLUListElement>(null);
-  const move = (event: KeyboardEvent) => {
+  const move = (event: TargetedKeyboardEvent<HTMLUListElement>) => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const cards = [...(list.current?.querySelectorAll<HTMLButtonElement>('.cbmir-card-main') ?? [])];
     const at = cards.indexOf(event.target as HTMLButtonElement);

@@ -48,7 +48,7 @@ function Opacity({ value }: { value: number }) {
       max={1}
       step={0.05}
       value={value}
-      onChange={(event) => service.heat.setOpacity(Number(event.target.value))}
+      onInput={(event) => service.heat.setOpacity(Number(event.currentTarget.value))}
       // The viewer's hotkeys do nothing while a field has the focus; a mouse has no use for it here.
       onPointerUp={(event) => event.currentTarget.blur()}
     />

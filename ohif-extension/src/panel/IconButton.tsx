@@ -1,11 +1,12 @@
-import type { ButtonHTMLAttributes } from 'react';
+import type { ButtonHTMLAttributes } from 'preact';
 
 import { Icon, type IconName } from './Icon';
 
-interface Props extends ButtonHTMLAttributes<HTMLButtonElement> {
+interface Props extends Omit<ButtonHTMLAttributes, 'icon' | 'label' | 'className'> {
   icon: IconName;
   label: string;
   cy: string;
+  className?: string;
 }
 
 /** A button of nothing but an icon; its label is read out, and shown when it is pointed at. */

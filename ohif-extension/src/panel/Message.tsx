@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import type { ComponentChildren } from 'preact';
 
 import { Icon, type IconName } from './Icon';
 
@@ -9,7 +9,7 @@ interface Props {
   /** The server's own words. */
   detail?: string | null | undefined;
   name: string;
-  children?: ReactNode;
+  children?: ComponentChildren;
 }
 
 /** What the panel says when there are no cards to show. */

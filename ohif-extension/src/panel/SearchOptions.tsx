@@ -1,5 +1,6 @@
 /** What to search among and how to show it; each change searches again. */
-import { useId, type ReactNode } from 'react';
+import type { ComponentChildren } from 'preact';
+import { useId } from 'preact/hooks';
 
 import { activeFilters, CHOICES_OF_GROUP, CHOICES_OF_K, type Options } from '../options';
 import type { State } from '../state';
@@ -20,7 +21,7 @@ export function SearchOptions({ state: { options, search } }: { state: State }) 
             <select
               id={id}
               value={options.group}
-              onChange={(event) => change({ group: event.target.value as Options['group'] })}
+              onChange={(event) => change({ group: event.currentTarget.value as Options['group'] })}
             >
               {CHOICES_OF_GROUP.map((group) => (
                 <option key={group} value={group}>
@@ -32,7 +33,7 @@ export function SearchOptions({ state: { options, search } }: { state: State }) 
         </Field>
         <Field label={text.k}>
           {(id) => (
-            <select id={id} value={options.k} onChange={(event) => change({ k: Number(event.target.value) })}>
+            <select id={id} value={options.k} onChange={(event) => change({ k: Number(event.currentTarget.value) })}>
               {CHOICES_OF_K.map((k) => (
                 <option key={k}>{k}</option>
               ))}
@@ -59,7 +60,7 @@ export function SearchOptions({ state: { options, search } }: { state: State }) 
   );
 }
 
-function Field({ label, children }: { label: string; children: (id: string) => ReactNode }) {
+function Field({ label, children }: { label: string; children: (id: string) => ComponentChildren }) {
   const id = useId();
   return (
     <span className="cbmir-field">
@@ -72,7 +73,7 @@ function Field({ label, children }: { label: string; children: (id: string) => R
 function Check({ label, value, set }: { label: string; value: boolean; set: (value: boolean) => void }) {
   return (
     <label className="cbmir-check">
-      <input type="checkbox" checked={value} onChange={(event) => set(event.target.checked)} />
+      <input type="checkbox" checked={value} onChange={(event) => set(event.currentTarget.checked)} />
       {label}
     </label>
   );
@@ -81,7 +82,7 @@ function Check({ label, value, set }: { label: string; value: boolean; set: (val
 function DateField({ label, value, set }: { label: string; value: string; set: (value: string) => void }) {
   return (
     <Field label={label}>
-      {(id) => <input id={id} type="date" value={value} onChange={(event) => set(event.target.value)} />}
+      {(id) => <input id={id} type="date" value={value} onChange={(event) => set(event.currentTarget.value)} />}
     </Field>
   );
 }

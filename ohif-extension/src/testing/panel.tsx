@@ -1,7 +1,6 @@
 /** The panel over the doubles of viewer and client, for tests that press its buttons. */
-import { render } from '@testing-library/react';
+import { act, render } from '@testing-library/preact';
 import userEvent from '@testing-library/user-event';
-import { act } from 'react';
 
 import type { SimilarAnswer } from '../answer';
 import { SimilarCasesPanel } from '../SimilarCasesPanel';
