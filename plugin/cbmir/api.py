@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from cbmir import __version__
 from cbmir.access import require
 from cbmir.answering import answers
+from cbmir.answering.atlas import atlas
 from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
 from cbmir.audit import INSTANCES_ACCESSED, QUERY
 from cbmir.errors import BadRequest, CatalogueDamaged, Forbidden, NotFound, Unavailable
 from cbmir.similar import NO_STUDY, heatmap, report, similar
+from cbmir.watching.nightly import DRIFT, SCANNERS
 from cbmir.web import answer, failure, method_not_allowed
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Api:
             "openapi.json": ("GET", self._openapi),
             "model": ("GET", self._model),
             "quality": ("GET", self._quality),
+            "map": ("GET", self._map),
             "reindex": ("POST", self._reindex),
             "feedback": ("GET, POST", self._feedback),
         }
@@ -166,7 +169,7 @@ class Api:
     def _openapi(self, _request: Request, _rest: str) -> Response:
         return answer(json.loads(_OPENAPI.read_text(encoding="utf-8")))
 
-    # ---- GET /cbmir/model, /cbmir/quality ----
+    # ---- GET /cbmir/model, /cbmir/quality, /cbmir/map ----
 
     def _model(self, _request: Request, _rest: str) -> Response:
         embedder = self._services().embedder
@@ -175,8 +178,25 @@ class Api:
     def _quality(self, request: Request, _rest: str) -> Response:
         services = self._services()
         _require_statistics(services, request)
-        measured = services.catalogue.quality(services.embedder.model_id)
-        return answer({"model": services.embedder.model_id, "quality": [answers.quality(one) for one in measured]})
+        catalogue, model = services.catalogue, services.embedder.model_id
+        return answer(
+            {
+                "model": model,
+                "quality": [answers.quality(one) for one in catalogue.quality(model)],
+                "drift": catalogue.days(DRIFT, model),
+                "scanners": catalogue.days(SCANNERS, model),
+            }
+        )
+
+    def _map(self, request: Request, _rest: str) -> Response:
+        services = self._services()
+
+        def work() -> dict[str, Any]:
+            _require_statistics(services, request)
+            with self._slot():
+                return atlas(services, services.gatekeeper.caller(request))
+
+        return answer(services.audit.recorded(QUERY, request, work))
 
     # ---- POST /cbmir/reindex ----
 

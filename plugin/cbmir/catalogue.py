@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cbmir.answering.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Quality, Series, Window
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Series, Window
+from cbmir.store.days import Days
 from cbmir.store.sql import clause, marks, portions
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
@@ -26,7 +27,7 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(Succession):
+class Catalogue(Succession, Days):
     """The catalogue in one file. Slices are written by one thread, and read by any."""
 
     # ---- writing: the worker's thread only ----
@@ -122,14 +123,6 @@ class Catalogue(Succession):
             database.executemany(
                 "INSERT OR IGNORE INTO diagnosis VALUES (?, ?, ?)",
                 [(orthanc_id, label.label, label.provenance) for label in labels],
-            )
-
-    def add_quality(self, quality: Quality, model: str) -> None:
-        """Keep how well a model's answers were on a day, in place of an earlier measurement of that day."""
-        values = {"model": model, **asdict(quality)}
-        with self._transaction() as database:
-            database.execute(
-                f"INSERT OR REPLACE INTO quality ({', '.join(values)}) VALUES ({marks(values)})", list(values.values())
             )
 
     # ---- writing: any thread ----
@@ -308,14 +301,6 @@ class Catalogue(Succession):
     def number_of_diagnoses(self) -> int:
         """Return how many diagnoses studies and series have."""
         return int(self._connection().execute("SELECT count(*) FROM diagnosis").fetchone()[0])
-
-    def quality(self, model: str) -> list[Quality]:
-        """Return how well a model's answers were, the earliest day first."""
-        names = [field.name for field in fields(Quality)]
-        rows = self._connection().execute(
-            f"SELECT {', '.join(names)} FROM quality WHERE model = ? ORDER BY date", (model,)
-        )
-        return [Quality(*row) for row in rows]
 
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (labels, vectors) in portions, in the order asked for; deleted and damaged ones are missing."""

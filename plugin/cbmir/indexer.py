@@ -299,6 +299,8 @@ class Indexer:
             self._archive.metric(f"cbmir_instances_{state}", number)
         self._archive.metric("cbmir_slices", len(self._spaces.answering.index))
         self._archive.metric("cbmir_lag_seconds", self._progress.lag_seconds())
+        for name, value in self._checks.metrics().items():
+            self._archive.metric(name, value)
 
     def _stoppable(self, items: Iterable[T]) -> Iterator[T]:
         """Yield the items until the worker is told to stop, with a sign of life for each."""

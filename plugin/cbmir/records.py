@@ -28,6 +28,10 @@ FACTS = (
 """DICOM keywords that are kept of a header, to filter and to show. None names the patient."""
 
 
+SCANNER = ("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength")
+"""Those that tell one scanner from another of another kind."""
+
+
 def one_line(text: str, longest: int) -> str:
     """Return text without control characters, lone surrogates and double spaces, cut to a length."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest])
@@ -53,6 +57,11 @@ class Series:
     study_instance_uid: str
     series_instance_uid: str
     facts: dict[str, str]
+
+    @property
+    def scanner(self) -> str:
+        """Maker, model and field strength of the device, as far as known; "" where nothing is."""
+        return " ".join(self.facts[keyword] for keyword in SCANNER if self.facts.get(keyword))
 
 
 class Window(NamedTuple):
@@ -171,6 +180,28 @@ class Quality:
     p5: float
     p10: float
     chance: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Atlas:
+    """A part of the archive on a plane: slices that look alike to the model lie close together.
+
+    Attributes
+    ----------
+    labels
+        (n,) int64, by which the catalogue knows the slices.
+    places
+        (n, 2) float32 in 0..1.
+    slices
+        What the archive held when it was drawn, at `time` (ISO 8601, UTC).
+
+    """
+
+    model: str
+    labels: NDArray[np.int64]
+    places: NDArray[np.float32]
+    slices: int
+    time: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from cbmir import web
 from cbmir.answering import query as query_module
 from cbmir.cases import SLICES_SHOWN, Group, SamePatient
 from cbmir.records import FACTS, IndexHealth, Label, Quality
+from cbmir.watching.nightly import DRIFT, SCANNERS
+from cbmir.watching.survey import MOST_DRAWN
 from cbmir.web import Request, Response
 
 REPOSITORY = Path(__file__).parents[2]
@@ -191,7 +193,22 @@ def test_the_other_routes_answer_as_promised(workplace: Workplace, stored: list[
     validate(given | {"verdict": None}, schema("FeedbackGiven"))
     check("model", workplace.get("model"), 200)
     workplace.catalogue.add_quality(Quality("2026-01-31", 5, 2, 2, 2, 0.5, 0.4, 0.3, 0.2), workplace.embedder.model_id)
-    assert len(check("quality", workplace.get("quality"), 200)["quality"]) == 1
+    kept = {
+        DRIFT: {"distance": 0.1, "threshold": 0.2, "patients": 9, "referencePatients": 9, "newScannerShare": 0.5},
+        SCANNERS: {"share": 0.5, "chance": 0.4, "scanners": 2, "patients": 12, "sample": 20},
+    }
+    for kind, figures in kept.items():
+        workplace.catalogue.keep_day(kind, workplace.embedder.model_id, "2026-01-31", {"slices": 5, **figures})
+    told = check("quality", workplace.get("quality"), 200)
+    assert [len(told[kind]) for kind in ("quality", "drift", "scanners")] == [1, 1, 1]
+
+
+def test_the_map_is_as_promised_before_and_after_it_is_drawn(workplace: Workplace, stored: list[str]) -> None:
+    assert check("map", workplace.get("map"), 200)["points"] == []
+    workplace.indexer._check()
+    points = check("map", workplace.get("map"), 200)["points"]
+    assert {point["orthancId"] for point in points} == set(stored)
+    assert OPENAPI["components"]["schemas"]["Map"]["properties"]["points"]["maxItems"] == MOST_DRAWN
 
 
 def test_the_status_is_as_promised_in_every_state(workplace: Workplace, stored: list[str]) -> None:

@@ -55,7 +55,7 @@ def ask(orthanc: OrthancProcess, path: str, user: str = "bob", **parameters: Any
 def test_without_a_user_of_orthanc_there_is_no_answer(
     guarded: OrthancProcess, credentials: tuple[str, str] | None
 ) -> None:
-    for path in (f"similar/{instance('asked')}", "status", "quality", "feedback", "openapi.json", ""):
+    for path in (f"similar/{instance('asked')}", "status", "quality", "map", "feedback", "openapi.json", ""):
         assert guarded.http.get(f"/cbmir/{path}", auth=credentials).status_code == 401, path
 
 
@@ -136,6 +136,8 @@ def test_figures_of_the_whole_archive_are_for_those_who_may_see_orthanc_s_own(gu
     jsonschema.Draft202012Validator({**schema, "$ref": "#/components/schemas/LimitedStatus"}).validate(status)
     assert ask(guarded, "quality", "alice").status_code == 200
     assert ask(guarded, "quality").status_code == 403
+    assert ask(guarded, "map", "alice").status_code == 200
+    assert ask(guarded, "map").status_code == 403
     answer = guarded.http.post("/cbmir/reindex", json={}, auth=("bob", USERS["bob"]))
     assert answer.status_code == 403
     assert guarded.http.post("/cbmir/reindex", json={}).status_code == 202

@@ -42,7 +42,7 @@ def ask_everything(orthanc: OrthancProcess, instance: str, other: str) -> str:
         *(f"similar/{instance}?{query}" for query in ("", "group=study", "roi=0,0,9,9", f"more={other}", "k=x")),
         *(f"similar/{name}" for name in (ID, CANARY, "1.2.3", "%ff")),
         *(f"heatmap/{instance}?against={one}" for one in (other, ID)),
-        *("status", "quality", "feedback", "model", "openapi.json", ""),
+        *("status", "quality", "map", "feedback", "model", "openapi.json", ""),
     ]
     answers = [orthanc.http.get(f"/cbmir/{path}").text for path in paths]
     answers += [orthanc.http.post(f"/cbmir/{path}", json=said).text for path in ("feedback", "reindex")]

@@ -572,3 +572,17 @@ def test_a_slice_keeps_the_window_that_it_is_shown_with(catalogue: Catalogue) ->
     found = catalogue.slices([grey, coloured])
     assert found[grey].window == Window(100.5, 200)
     assert found[coloured].window is None
+
+
+# ---- figures by day ----
+
+
+def test_figures_are_kept_by_kind_model_and_day_and_the_last_of_a_day_count(catalogue: Catalogue) -> None:
+    for date, share in (("2026-01-02", 0.1), ("2026-01-01", 0.2), ("2026-01-02", 0.3)):
+        catalogue.keep_day("drift", MODEL, date, {"share": share})
+    catalogue.keep_day("drift", "other-model", "2026-01-03", {"share": 0.4})
+    catalogue.keep_day("scanners", MODEL, "2026-01-03", {"share": 0.5})
+    assert catalogue.days("drift", MODEL) == [
+        {"date": "2026-01-01", "share": 0.2},
+        {"date": "2026-01-02", "share": 0.3},
+    ]

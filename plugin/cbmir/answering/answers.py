@@ -82,6 +82,21 @@ def _picture(found: CataloguedSlice) -> str:
     return f"rendered?{urlencode(sides | {f'window-{name}': value for name, value in found.window._asdict().items()})}"
 
 
+def urls(found: CataloguedSlice, *, viewer: bool) -> dict[str, str]:
+    """Return where a slice is seen small, and where it is opened: in OHIF, or else in Orthanc Explorer."""
+    where = {
+        "StudyInstanceUIDs": found.series.study_instance_uid,
+        "initialSeriesInstanceUID": found.series.series_instance_uid,
+        "initialSOPInstanceUID": found.sop_instance_uid,
+    }
+    return {
+        "thumbnailUrl": f"/instances/{found.orthanc_id}/frames/{found.frame - 1}/{_picture(found)}",
+        "viewerUrl": f"/ohif/viewer?{urlencode(where)}"
+        if viewer
+        else f"/app/explorer.html#instance?uuid={found.orthanc_id}",
+    }
+
+
 class Answers:
     """Writes slices and cases as JSON, with what only the archive knows: names, and what is still there."""
 
@@ -104,7 +119,7 @@ class Answers:
             "indexed": indexed,
             "SOPInstanceUID": query.sop_instance_uid,
             **self._series(query.series),
-            **self._urls(query),
+            **urls(query, viewer=self._viewer),
         }
 
     def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -147,7 +162,7 @@ class Answers:
             "StudyInstanceUID": hit.slice.series.study_instance_uid,
             "frame": hit.slice.frame,
             "similarity": round(hit.similarity, DECIMALS),
-            **self._urls(hit.slice),
+            **urls(hit.slice, viewer=self._viewer),
         }
 
     def _series(self, series: Series) -> dict[str, Any]:
@@ -168,16 +183,3 @@ class Answers:
             return {}
         facts = {keyword: series.facts[keyword] for keyword in _ON_PATIENT if keyword in series.facts}
         return {"patient": {**named, **facts}}
-
-    def _urls(self, found: CataloguedSlice) -> dict[str, str]:
-        viewer = {
-            "StudyInstanceUIDs": found.series.study_instance_uid,
-            "initialSeriesInstanceUID": found.series.series_instance_uid,
-            "initialSOPInstanceUID": found.sop_instance_uid,
-        }
-        return {
-            "thumbnailUrl": f"/instances/{found.orthanc_id}/frames/{found.frame - 1}/{_picture(found)}",
-            "viewerUrl": f"/ohif/viewer?{urlencode(viewer)}"
-            if self._viewer
-            else f"/app/explorer.html#instance?uuid={found.orthanc_id}",
-        }

@@ -12,7 +12,7 @@ from cbmir.failpoints import reach
 from cbmir.ingest.bursts import Bursts
 
 if TYPE_CHECKING:
-    from cbmir.records import ChangeOfModel, IndexHealth
+    from cbmir.records import Atlas, ChangeOfModel, IndexHealth
 
 Kind = Literal["stored", "deleted", "labelled"]
 
@@ -36,6 +36,7 @@ class Progress:
     """Somebody has met damage in the catalogue: nothing is read from it or written to it any more."""
     health: IndexHealth | None = None
     change: ChangeOfModel | None = None
+    atlas: Atlas | None = None
 
     def lag_seconds(self) -> float:
         """Return for how long something has been waiting to be indexed."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cbmir.answering.matching import Condition
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 VARIABLES = 900
 """Values in one IN (…) list; SQLite's oldest limit is 999."""
@@ -34,6 +34,15 @@ CREATE TABLE answering (  -- one row at most
     model TEXT NOT NULL,  -- whose vectors answer; those of another are on their way to take over
     folder TEXT NOT NULL  -- where its network was when it began to
 );
+"""
+_DAY = """
+CREATE TABLE day (  -- what the worker finds out about its own work
+    kind TEXT NOT NULL,
+    model TEXT NOT NULL,
+    date TEXT NOT NULL,  -- YYYY-MM-DD, UTC: of a day, the last measurement
+    figures TEXT NOT NULL,  -- a JSON object
+    PRIMARY KEY (kind, model, date)
+) WITHOUT ROWID;
 """
 
 SCHEMA = f"""
@@ -97,6 +106,7 @@ CREATE TABLE quality (
     chance REAL NOT NULL,
     PRIMARY KEY (model, date)
 ) WITHOUT ROWID;
+{_DAY}
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 """Columns that hold DICOM attributes have their keywords as names."""
@@ -112,9 +122,14 @@ DROP TABLE slice_1;
 {_ANSWERING}
 INSERT INTO answering SELECT model, '' FROM slice GROUP BY model ORDER BY count(*) DESC LIMIT 1;
 PRAGMA user_version = 2;
-"""
+""",
+    2: f"""
+{_DAY}
+PRAGMA user_version = 3;
+""",
 }
-"""Version → what makes the next one of it. From 2 on, an instance may have vectors of two models."""
+"""Version → what makes the next one of it. From 2 on, an instance may have vectors of two models; from 3 on, there are
+figures by day of any kind."""
 
 
 def clause(condition: Condition) -> tuple[str, list[Any]]:

@@ -10,8 +10,10 @@ import numpy as np
 
 from cbmir.answering.matching import Condition
 from cbmir.records import IndexHealth, Quality
+from cbmir.watching.nightly import Nightly
 from cbmir.watching.quality import Labelled, precision
 from cbmir.watching.recall import recall
+from cbmir.watching.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,6 +62,8 @@ class SelfChecks:
         self._recall_at: tuple[float, int] | None = None
         self._tried: tuple[int, int] | None = None
         self._last: Quality | None = next(reversed(catalogue.quality(model)), None)
+        self._nightly = Nightly(catalogue, model=model, stoppable=stoppable, now=now)
+        self._survey = Survey(catalogue, model=model, progress=progress, now=now)
 
     def index_rebuilt(self) -> None:
         """Have the recall measured again at the next idle moment."""
@@ -73,6 +77,17 @@ class SelfChecks:
         if self._quality_is_due():
             self._tried = self._extent()
             self._measure_quality()
+        self._nightly.run_due(len(self._index))
+        self._survey.run_due(len(self._index))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the last figures, as Prometheus calls them."""
+        found = self._nightly.metrics()
+        if self._last is not None:
+            found |= {"cbmir_precision_at_10": self._last.p10, "cbmir_precision_chance": self._last.chance}
+        if self._progress.health is not None:
+            found["cbmir_recall_at_10"] = self._progress.health.recall
+        return found
 
     # ---- the index against all vectors ----
 

@@ -1,0 +1,63 @@
+"""The archive at a glance as JSON: of what the worker has drawn, the slices that the caller may see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbmir.answering.answers import DISCLAIMER, urls
+from cbmir.pages import viewer
+
+if TYPE_CHECKING:
+    from cbmir.access import Caller
+    from cbmir.answering.services import Services
+    from cbmir.records import Atlas, CataloguedSlice
+
+DECIMALS = 4
+"""Digits of a place: a thousandth of the side is a pixel."""
+
+_SEQUENCE = ("SeriesDescription", "ProtocolName", "SequenceName")
+"""What may tell how a picture was taken; the first that there is."""
+
+
+def atlas(services: Services, caller: Caller) -> dict[str, Any]:
+    """Return the answer of GET /cbmir/map; without points before the first picture of this model is done."""
+    model, drawn = services.embedder.model_id, services.progress.atlas
+    if drawn is not None and drawn.model != model:
+        drawn = None
+    return {
+        "disclaimer": DISCLAIMER,
+        "model": model,
+        "time": drawn.time if drawn else None,
+        "slices": drawn.slices if drawn else 0,
+        "points": _points(services, caller, drawn) if drawn else [],
+    }
+
+
+def _points(services: Services, caller: Caller, drawn: Atlas) -> list[dict[str, Any]]:
+    """Return what is still there and may be seen."""
+    places = dict(zip(drawn.labels.tolist(), drawn.places.round(DECIMALS).tolist(), strict=True))
+    slices = services.catalogue.slices(list(places))
+    visible = caller.studies({one.series.study_orthanc_id for one in slices.values()})
+    shown = {label: one for label, one in slices.items() if one.series.study_orthanc_id in visible}
+    parents = {name for one in shown.values() for name in _parents(one)}
+    said = services.catalogue.labels(sorted(parents))
+    has_viewer = viewer.is_installed(Path(services.settings.viewer_directory))
+    return [
+        {
+            "orthancId": one.orthanc_id,
+            "frame": one.frame,
+            "StudyInstanceUID": one.series.study_instance_uid,
+            "x": places[label][0],
+            "y": places[label][1],
+            "labels": sorted({words.label for name in _parents(one) for words in said[name]}),
+            "sequence": next((one.series.facts[key] for key in _SEQUENCE if one.series.facts.get(key)), ""),
+            "scanner": one.series.scanner,
+            **urls(one, viewer=has_viewer),
+        }
+        for label, one in shown.items()
+    ]
+
+
+def _parents(one: CataloguedSlice) -> tuple[str, str]:
+    return one.series.orthanc_id, one.series.study_orthanc_id
