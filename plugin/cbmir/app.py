@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.audit import open_audit
-from cbmir.catalogue import Catalogue
 from cbmir.embedding import load
 from cbmir.errors import CbmirError, SettingsError
 from cbmir.indexer import Indexer
@@ -22,6 +21,7 @@ from cbmir.ingest.inbox import Inbox, Progress
 from cbmir.ingest.reader import Reader
 from cbmir.ingest.spaces import open_spaces
 from cbmir.reports.studies import Reports
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cbmir.access import Gatekeeper
     from cbmir.archive import Archive
     from cbmir.audit import Audit
+    from cbmir.catalogue import Catalogue
     from cbmir.ingest.spaces import Space, Spaces
     from cbmir.settings import Settings
 
@@ -95,7 +96,7 @@ class App:
         settings = self._settings
         directory = Path(settings.data_directory)
         threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
-        catalogue = Catalogue.opened(directory / "catalogue.sqlite", self._log)
+        catalogue = SqliteCatalogue.opened(directory / "catalogue.sqlite", self._log)
         reader = Reader(self._archive, settings)
         spaces = open_spaces(catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=threads))
         audit = open_audit(settings, directory, self._log)

@@ -10,7 +10,7 @@ import numpy as np
 from cbmir.answering.matching import age_in_days
 from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Series, Window
 from cbmir.store.days import Days
-from cbmir.store.sql import clause, marks, portions
+from cbmir.store.sql import clause, marks, portions, upsert
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
 
@@ -28,7 +28,7 @@ CHUNK = 10_000
 
 
 class Catalogue(Succession, Days):
-    """The catalogue in one file. Slices are written by one thread, and read by any."""
+    """The catalogue over any database. Slices are written by one thread of a node, and read by any."""
 
     # ---- writing: the worker's thread only ----
 
@@ -66,20 +66,17 @@ class Catalogue(Succession, Days):
         Those of the model `beside` stay. An instance that was forgotten meanwhile stays forgotten.
         """
         with self._transaction() as database:
-            row = database.execute("SELECT id FROM instance WHERE orthanc_id = ?", (embedded.orthanc_id,)).fetchone()
+            row = self._row(database, embedded.orthanc_id)
             if row is None:
                 return [], []
             gone = database.execute(
-                "DELETE FROM slice WHERE instance = ? AND model IS NOT ? RETURNING label", (row[0], beside)
+                "DELETE FROM slice WHERE instance = ? AND model IS DISTINCT FROM ? RETURNING label", (row, beside)
             ).fetchall()
             came = [
                 database.execute(
                     "INSERT INTO slice (instance, frame, model, vector, window_center, window_width)"
                     " VALUES (?, ?, ?, ?, ?, ?) RETURNING label",
-                    (
-                        *(row[0], frame, model, np.ascontiguousarray(vector, np.float32).tobytes()),
-                        *embedded.windows.get(frame, (None, None)),
-                    ),
+                    (row, frame, model, self._packed(vector), *embedded.windows.get(frame, (None, None))),
                 ).fetchone()[0]
                 for frame, vector in embedded.vectors.items()
             ]
@@ -91,7 +88,7 @@ class Catalogue(Succession, Days):
                     self._series_id(database, embedded.series),
                     embedded.sop_instance_uid,
                     embedded.number_of_frames,
-                    row[0],
+                    row,
                 ),
             )
             return came, [label for (label,) in gone]
@@ -99,13 +96,11 @@ class Catalogue(Succession, Days):
     def settle(self, orthanc_id: str, state: str, reason: str) -> list[int]:
         """Say that an instance was skipped or failed, and why. Return labels that are gone."""
         with self._transaction() as database:
-            gone = database.execute(
-                "DELETE FROM slice WHERE instance = (SELECT id FROM instance WHERE orthanc_id = ?) RETURNING label",
-                (orthanc_id,),
-            ).fetchall()
-            database.execute(
-                "UPDATE instance SET state = ?, reason = ? WHERE orthanc_id = ?", (state, reason, orthanc_id)
-            )
+            row = self._row(database, orthanc_id)
+            if row is None:
+                return []
+            gone = database.execute("DELETE FROM slice WHERE instance = ? RETURNING label", (row,)).fetchall()
+            database.execute("UPDATE instance SET state = ?, reason = ? WHERE id = ?", (state, reason, row))
             return [label for (label,) in gone]
 
     def reopen(self, states: Iterable[str]) -> int:
@@ -121,7 +116,7 @@ class Catalogue(Succession, Days):
         with self._transaction() as database:
             database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", (orthanc_id,))
             database.executemany(
-                "INSERT OR IGNORE INTO diagnosis VALUES (?, ?, ?)",
+                "INSERT INTO diagnosis VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(orthanc_id, label.label, label.provenance) for label in labels],
             )
 
@@ -135,7 +130,7 @@ class Catalogue(Succession, Days):
                     "INSERT INTO feedback (query, query_frame, hit, hit_frame, verdict, model, time)"
                     " SELECT query.orthanc_id, :query_frame, hit.orthanc_id, :hit_frame, :verdict, :model, :time"
                     " FROM instance AS query, instance AS hit WHERE query.orthanc_id = :query AND hit.orthanc_id = :hit"
-                    " ON CONFLICT DO UPDATE"
+                    " ON CONFLICT (query, query_frame, hit, hit_frame) DO UPDATE"
                     " SET verdict = excluded.verdict, model = excluded.model, time = excluded.time",
                     asdict(feedback),
                 ).rowcount
@@ -155,14 +150,6 @@ class Catalogue(Succession, Days):
             "SELECT query, query_frame, hit, hit_frame, verdict, model, time FROM feedback ORDER BY id"
         )
         return [Feedback(*row) for row in rows]
-
-    def pending(self, limit: int, *, without: Collection[str] = ()) -> list[str]:
-        """Return pending instances, newest arrival first."""
-        rows = self._connection().execute(
-            "SELECT orthanc_id FROM instance WHERE state = 'pending' ORDER BY id DESC LIMIT ?",
-            (limit + len(without),),
-        )
-        return [orthanc_id for (orthanc_id,) in rows if orthanc_id not in without][:limit]
 
     def counts(self) -> dict[str, int]:
         """Return the number of instances in each state."""
@@ -359,11 +346,8 @@ class Catalogue(Succession, Days):
             **{keyword: series.facts.get(keyword) for keyword in FACTS},
             "age_in_days": age_in_days(series.facts.get("PatientAge", "")),
         }
-        updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
         (row_id,) = database.execute(
-            f"INSERT INTO series ({', '.join(columns)}) VALUES ({marks(columns)})"
-            f" ON CONFLICT (orthanc_id) DO UPDATE SET {updates} RETURNING id",
-            list(columns.values()),
+            f"{upsert('series', list(columns), ('orthanc_id',))} RETURNING id", list(columns.values())
         ).fetchone()
         return int(row_id)
 

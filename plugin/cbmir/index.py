@@ -17,12 +17,11 @@ from cbmir.failpoints import reach
 from cbmir.locks import ReadWriteLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    Vectors = Callable[[NDArray[np.int64]], Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]]
+    from cbmir.store.protocols import Vectors
 
 M = 32
 EF_CONSTRUCTION = 400

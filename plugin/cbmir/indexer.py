@@ -14,7 +14,7 @@ from cbmir.ingest.inbox import QUEUE_LIMIT
 from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -70,6 +70,7 @@ class Indexer:
             progress=progress,
             stoppable=self._stoppable,
             fetch_labels=self._fetch_labels,
+            forget=self._forget,
         )
         self._change = Change(catalogue, spaces, self._filling, self._answer_with)
         self._checks = self._new_checks()
@@ -89,6 +90,7 @@ class Indexer:
         while not self._inbox.closed.is_set():
             now = self._progress.beat = time.monotonic()
             try:
+                self._catalogue.sign_of_life(self._spaces.models())
                 if self._spaces.is_behind(self._spaces.answering):
                     self.restore()
                 self._absorb(0 if busy else IDLE_SECONDS)
@@ -166,12 +168,19 @@ class Indexer:
         stored = [orthanc_id for orthanc_id, kind in last.items() if kind == "stored" or self._exists(orthanc_id)]
         deleted = last.keys() - set(stored)
         self._spaces.remove(self._catalogue.enqueue(stored))
-        self._spaces.remove(self._catalogue.forget(deleted))
+        self._forget(deleted)
         for orthanc_id in last:
             self._filling.changed(orthanc_id)
             self._change.changed(orthanc_id)
         self._fetch_labels({orthanc_id for kind, orthanc_id in self._unapplied if kind == "labelled"})
         self._unapplied = []
+
+    def _forget(self, orthanc_ids: Collection[str]) -> None:
+        """Remove instances that the archive no longer has."""
+        self._spaces.remove(self._catalogue.forget(orthanc_ids))
+        if self._catalogue.shared:
+            # one that another node stored again meanwhile was forgotten with the one before
+            self._catalogue.enqueue_new(filter(self._exists, orthanc_ids))
 
     def _exists(self, orthanc_id: str) -> bool:
         """Return whether the archive still has an instance; where it cannot say, reading it will tell."""
@@ -197,12 +206,12 @@ class Indexer:
             known = frozenset(unseen)
             for page in self._stoppable(self._archive.instances()):
                 if missing := [orthanc_id for orthanc_id in page if orthanc_id not in known]:
-                    self._catalogue.enqueue(missing)
+                    self._catalogue.enqueue_new(missing)
                 unseen.difference_update(page)
             if self._inbox.closed.is_set():
                 return
             gone = [orthanc_id for orthanc_id in self._stoppable(unseen) if not self._exists(orthanc_id)]
-            self._spaces.remove(self._catalogue.forget(gone))
+            self._forget(gone)
             if self._spaces.answering.pipeline is not None:
                 self._catalogue.reopen_lacking(self._spaces.answering.model)
             self._change.begin_anew()
@@ -219,7 +228,7 @@ class Indexer:
     def _index_next(self) -> bool:
         """Index the newest pending instances. Return whether there were any."""
         postponed = self._filling.postponed()
-        batch = self._catalogue.pending(self._most(), without=postponed)
+        batch = self._catalogue.claim(self._most(), without=postponed)
         if batch and self._progress.waiting_since is None:
             self._progress.waiting_since = time.monotonic()
         if not batch:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cbmir.answering.matching import Condition
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Classifier
-    from cbmir.index import SliceIndex
     from cbmir.records import Series
+    from cbmir.store.protocols import VectorIndex
 
     Neighbourhood = tuple[NDArray[np.int64], NDArray[np.float32]]
     Keep = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -61,7 +61,7 @@ class Search:
     def __init__(
         self,
         catalogue: Catalogue,
-        index: SliceIndex,
+        index: VectorIndex,
         model: str,
         classifier: Classifier | None,
         *,

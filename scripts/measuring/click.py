@@ -15,8 +15,8 @@ from orthanc_process import OrthancProcess, wait_for
 from tqdm import tqdm
 
 import demo
-from cbmir.catalogue import Catalogue
 from cbmir.records import Embedded
+from cbmir.store.sqlite import SqliteCatalogue
 from measuring.machine import REPOSITORY, load
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _add_vectors(file: Path, model: str, slices: int) -> None:
     They are searched through like any other.
     """
     random = np.random.default_rng(0)
-    catalogue = Catalogue(file)
+    catalogue = SqliteCatalogue(file)
     names = sorted(catalogue.orthanc_ids())
     each = -(-slices // len(names))
     for name in tqdm(names, desc="vectors", disable=None):

@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from cbmir.access import ANYONE
-from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
 from cbmir.records import Embedded, Series
 from cbmir.search import Criteria, Search
 from cbmir.settings import Settings
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return the milliseconds of processor time of searches with and without expansion, by the same queries in turn."""
     random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        catalogue = Catalogue(Path(folder) / "catalogue.sqlite")
+        catalogue = SqliteCatalogue(Path(folder) / "catalogue.sqlite")
         index = SliceIndex(Path(folder), dim=DIM, model=MODEL)
         queries = _fill(catalogue, index, options.slices, random)
         hits = Settings().query_expansion
@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _fill(
-    catalogue: Catalogue, index: SliceIndex, slices: int, random: np.random.Generator
+    catalogue: SqliteCatalogue, index: SliceIndex, slices: int, random: np.random.Generator
 ) -> list[tuple[NDArray[np.float32], Series]]:
     """Fill catalogue and index, one series a patient; return the first slice of each series."""
     queries = []

@@ -16,8 +16,8 @@ from model_folders import install
 from orthanc_process import wait_for
 
 import demo
-from cbmir.catalogue import Catalogue
 from cbmir.records import Quality
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def viewer_in(folder: Path) -> str:
 
 def keep_earlier_days(orthanc: OrthancProcess) -> None:
     """Have the answers measured on two days before, as in an archive that has been in use."""
-    catalogue = Catalogue(orthanc.data / "catalogue.sqlite")
+    catalogue = SqliteCatalogue(orthanc.data / "catalogue.sqlite")
     for date, p1 in (("2026-01-05", 0.5), ("2026-02-16", 0.55)):
         measured = Quality(date, 900, 40, 30, 200, p1, p1 - 0.05, p1 - 0.1, 0.3)
         catalogue.add_quality(measured, orthanc.status()["model"]["id"])

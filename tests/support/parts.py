@@ -14,7 +14,6 @@ from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.archive import Archive
 from cbmir.audit import Audit
-from cbmir.catalogue import Catalogue
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
 from cbmir.errors import ModelError
@@ -25,6 +24,7 @@ from cbmir.ingest.spaces import open_spaces
 from cbmir.records import Embedded, Series, Window
 from cbmir.reports.studies import Reports
 from cbmir.settings import Settings
+from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Workplace:
         )
         self.log: list[str] = []
         archive = Archive(self.orthanc)
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.reader = reader = Reader(archive, self.settings)
         self.inbox, self.progress = Inbox(), Progress()
         models = installed or {self.settings.model: embedder or tiny_embedder()}

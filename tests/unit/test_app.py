@@ -20,9 +20,9 @@ from cbmir import app as app_module
 from cbmir.access import ANYONE
 from cbmir.app import App
 from cbmir.archive import Archive
-from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
 from cbmir.settings import Settings
+from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_a_missing_model_disables_the_plugin_with_the_reason(house: House, monke
 def test_a_later_version_s_catalogue_disables_the_plugin(house: House) -> None:
     (house.directory / "cbmir").mkdir()
     path = house.directory / "cbmir" / "catalogue.sqlite"
-    catalogue = Catalogue(path)
+    catalogue = SqliteCatalogue(path)
     with catalogue._transaction() as database:
         database.execute("PRAGMA user_version = 99")
     catalogue.close()

@@ -10,14 +10,15 @@ import pytest
 from parts import DIM, MODEL, embedded, series, units
 
 from cbmir.answering.matching import parse
-from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
 from cbmir.records import Feedback, Label, Quality, Window
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cbmir.catalogue import Catalogue
     from cbmir.records import Series
 
 INDEXED_ONCE = ("a", "b", "c")
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalogue(path: Path) -> Iterator[Catalogue]:
-    catalogue = Catalogue(path)
+    catalogue = SqliteCatalogue(path)
     yield catalogue
     catalogue.close()
 
@@ -171,11 +172,11 @@ def test_a_label_is_never_used_twice(catalogue: Catalogue) -> None:
 
 
 def test_a_label_is_not_used_again_after_a_restart(path: Path) -> None:
-    first = Catalogue(path)
+    first = SqliteCatalogue(path)
     labels = put(first, "a")
     first.forget(["a"])
     first.close()
-    second = Catalogue(path)
+    second = SqliteCatalogue(path)
     assert put(second, "a") > labels
     second.close()
 
@@ -343,12 +344,12 @@ def test_other_models_slices_are_never_selected(filled: Catalogue) -> None:
 
 
 def test_a_reopened_catalogue_knows_what_was_written(path: Path) -> None:
-    first = Catalogue(path)
+    first = SqliteCatalogue(path)
     labels = put(first, "a", series(StudyDescription="MR BRAIN"))
     first.enqueue(["b"])
     before = first.slices(labels)
     first.close()
-    second = Catalogue(path)
+    second = SqliteCatalogue(path)
     assert second.slices(labels) == before
     assert second.pending(9) == ["b"]
     second.close()
@@ -362,19 +363,19 @@ def test_nobody_else_may_read_the_files(catalogue: Catalogue, path: Path) -> Non
 
 
 def test_a_later_version_s_catalogue_is_refused_and_left_alone(path: Path) -> None:
-    Catalogue(path).close()
+    SqliteCatalogue(path).close()
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(CatalogueError, match="another version"):
-        Catalogue.opened(path, pytest.fail)
+        SqliteCatalogue.opened(path, pytest.fail)
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA user_version").fetchone() == (99,)
     database.close()
 
 
 def some_catalogue(path: Path) -> None:
-    catalogue = Catalogue(path)
+    catalogue = SqliteCatalogue(path)
     for number in range(60):
         put(catalogue, str(number), series(f"P{number}", number), vectors=np.ones((3, DIM)))
     catalogue.close()
@@ -397,7 +398,7 @@ def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> 
     path.write_bytes(content)
     logged: list[str] = []
     try:
-        catalogue = Catalogue.opened(path, logged.append)
+        catalogue = SqliteCatalogue.opened(path, logged.append)
     except CatalogueError:
         assert seed >= 20
         return
@@ -421,7 +422,7 @@ def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> 
     else:
         assert len(catalogue.orthanc_ids()) > 1
     catalogue.close()
-    again = Catalogue(path)
+    again = SqliteCatalogue(path)
     assert "new" in again.orthanc_ids()
     again.close()
 
@@ -429,7 +430,7 @@ def test_a_damaged_file_is_put_aside_or_still_answers(path: Path, seed: int) -> 
 def test_text_in_place_of_a_catalogue_is_put_aside(path: Path) -> None:
     path.write_text("this is no database, it is a long enough text" * 100)
     logged: list[str] = []
-    catalogue = Catalogue.opened(path, logged.append)
+    catalogue = SqliteCatalogue.opened(path, logged.append)
     assert catalogue.counts()["indexed"] == 0
     assert "damaged" in logged[0]
     assert path.with_name("catalogue.sqlite.damaged").read_text().startswith("this is no database")
@@ -438,7 +439,7 @@ def test_text_in_place_of_a_catalogue_is_put_aside(path: Path) -> None:
 
 def test_an_empty_file_becomes_a_catalogue(path: Path) -> None:
     path.touch()
-    catalogue = Catalogue.opened(path, pytest.fail)
+    catalogue = SqliteCatalogue.opened(path, pytest.fail)
     assert put(catalogue, "a")
     catalogue.close()
 
@@ -446,16 +447,16 @@ def test_an_empty_file_becomes_a_catalogue(path: Path) -> None:
 def test_a_catalogue_locked_by_another_process_is_not_taken_for_damaged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Catalogue(path).close()
+    SqliteCatalogue(path).close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA locking_mode = EXCLUSIVE")
     other.execute("BEGIN EXCLUSIVE")
     connect = sqlite3.connect
     monkeypatch.setattr(
-        "cbmir.store.database.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
+        "cbmir.store.sqlite.sqlite3.connect", lambda *args, **rest: connect(*args, **{**rest, "timeout": 0})
     )
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        Catalogue.opened(path, pytest.fail)
+        SqliteCatalogue.opened(path, pytest.fail)
     other.close()
     assert path.exists()
     assert not path.with_name("catalogue.sqlite.damaged").exists()
@@ -507,7 +508,7 @@ def test_a_series_that_is_deleted_while_its_slices_are_read_is_missing(
 
 
 def test_readers_never_fail_or_see_halves_while_the_worker_writes(path: Path) -> None:
-    writer = Catalogue(path)
+    writer = SqliteCatalogue(path)
     done, trouble = threading.Event(), []
     seen = [0]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir.catalogue import Catalogue
+from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching.nightly import DRIFT, FEWEST_PATIENTS, SCANNERS, Nightly
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Archive:
     """A catalogue with a clock that the test sets."""
 
     def __init__(self, directory: Path) -> None:
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.now = datetime(2026, 1, 31, 3, tzinfo=UTC)
         self.slices = 0
         self.nightly = self.after_a_start()

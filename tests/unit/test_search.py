@@ -10,9 +10,9 @@ from parts import DIM, MODEL, embedded, series, tiny_classifier, units
 from cbmir import search as search_module
 from cbmir.access import ANYONE
 from cbmir.answering.matching import parse
-from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
 from cbmir.search import FIRST_FETCH, Criteria, Search
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ class Shelf:
     """A catalogue and an index over it, filled by the tests."""
 
     def __init__(self, directory: Path) -> None:
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.index = SliceIndex(directory, dim=DIM, model=MODEL)
         self.search = Search(self.catalogue, self.index, MODEL, tiny_classifier())
         self._random = np.random.default_rng(0)

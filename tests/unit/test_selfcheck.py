@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir.catalogue import Catalogue
 from cbmir.index import SliceIndex
 from cbmir.ingest.inbox import Progress
 from cbmir.records import Label
+from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching import selfcheck
 from cbmir.watching.selfcheck import SelfChecks
 
@@ -25,7 +25,7 @@ class Archive:
     """Catalogue and index with a clock that the test sets."""
 
     def __init__(self, directory: Path) -> None:
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.index = SliceIndex(directory, dim=DIM, model=MODEL)
         self.now = datetime(2026, 1, 1, 12, tzinfo=UTC)
         self.progress = Progress()

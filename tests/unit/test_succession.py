@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, units
 
-from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueError
 from cbmir.records import Answering, Settled
 from cbmir.store.sql import SCHEMA
+from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cbmir.catalogue import Catalogue
 
 VERSION_1 = Path(__file__).parents[1] / "support" / "catalogue_v1.sql"
 
@@ -27,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalogue(path: Path) -> Iterator[Catalogue]:
-    catalogue = Catalogue(path)
+    catalogue = SqliteCatalogue(path)
     yield catalogue
     catalogue.close()
 
@@ -143,7 +145,7 @@ def version_1(path: Path) -> sqlite3.Connection:
 
 def test_a_catalogue_of_version_1_keeps_everything(path: Path, version_1: sqlite3.Connection) -> None:
     version_1.close()
-    with contextlib.closing(Catalogue(path)) as catalogue:
+    with contextlib.closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.answering() == Answering(MODEL, "")
         assert catalogue.live_labels(MODEL).tolist() == [7, 8]
         assert catalogue.slice_vector("b", 1, MODEL) is not None
@@ -159,8 +161,8 @@ def test_a_catalogue_of_version_1_keeps_everything(path: Path, version_1: sqlite
 
 def test_after_the_migration_the_file_is_as_a_new_one(path: Path, version_1: sqlite3.Connection) -> None:
     version_1.close()
-    Catalogue(path).close()
-    Catalogue(path).close()
+    SqliteCatalogue(path).close()
+    SqliteCatalogue(path).close()
 
     def structure(database: sqlite3.Connection) -> set[tuple[str, str]]:
         return set(database.execute("SELECT type, name FROM sqlite_schema")) | {
@@ -179,7 +181,7 @@ def test_after_the_migration_the_file_is_as_a_new_one(path: Path, version_1: sql
 def test_an_empty_catalogue_of_version_1_is_migrated_too(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.executescript(f"BEGIN; {VERSION_1.read_text()} COMMIT;")
-    with contextlib.closing(Catalogue(path)) as catalogue:
+    with contextlib.closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.answering() is None
         assert put(catalogue, "a")
 
@@ -189,19 +191,17 @@ def test_a_migration_that_is_interrupted_changes_nothing(
 ) -> None:
     version_1.close()
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "cbmir.store.database.MIGRATIONS", {1: "ALTER TABLE slice RENAME TO slice_1; SELECT no_such(1);"}
-        )
+        patched.setattr("cbmir.store.sqlite.MIGRATIONS", {1: "ALTER TABLE slice RENAME TO slice_1; SELECT no_such(1);"})
         with pytest.raises(sqlite3.OperationalError):
-            Catalogue(path)
-    with contextlib.closing(Catalogue(path)) as catalogue:
+            SqliteCatalogue(path)
+    with contextlib.closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.live_labels(MODEL).tolist() == [7, 8]
 
 
 @pytest.mark.parametrize("version", [-1, 99])
 def test_a_catalogue_of_an_unknown_version_is_refused(path: Path, version: int) -> None:
-    Catalogue(path).close()
+    SqliteCatalogue(path).close()
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
     with pytest.raises(CatalogueError, match="another version"):
-        Catalogue(path)
+        SqliteCatalogue(path)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir.catalogue import Catalogue
 from cbmir.ingest.inbox import Progress
+from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching import survey
 from cbmir.watching.survey import Survey
 
@@ -21,7 +21,7 @@ class Archive:
     """A catalogue with a clock that the test sets."""
 
     def __init__(self, directory: Path) -> None:
-        self.catalogue = Catalogue(directory / "catalogue.sqlite")
+        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.now = datetime(2026, 1, 31, 3, tzinfo=UTC)
         self.progress = Progress()
         self.survey = Survey(self.catalogue, model=MODEL, progress=self.progress, now=lambda: self.now)

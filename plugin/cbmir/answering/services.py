@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from cbmir.audit import Audit
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
-    from cbmir.index import SliceIndex
     from cbmir.ingest.inbox import Inbox, Progress
     from cbmir.ingest.reader import Reader
     from cbmir.ingest.spaces import Space
     from cbmir.reports.studies import Reports
     from cbmir.settings import Settings
+    from cbmir.store.protocols import VectorIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Services:
     archive: Archive
     catalogue: Catalogue
     embedder: Embedder
-    index: SliceIndex
+    index: VectorIndex
     reader: Reader
     reports: Reports
     search: Search

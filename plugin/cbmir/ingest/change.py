@@ -75,7 +75,7 @@ class Change:
         if unseen.is_empty:
             self._switch(incoming)
             return False
-        return bool(batch) or not postponed
+        return bool(batch) or not (postponed or self._catalogue.others_at_work())
 
     def _switch(self, incoming: Space) -> None:
         """Let the incoming model answer, at once and for good, unless it takes too little."""
@@ -131,6 +131,7 @@ class _Unseen:
             self._found |= bool(left)
             if batch := [orthanc_id for orthanc_id in left if orthanc_id not in without]:
                 return batch
-        self.is_empty = not self._found
+        # what another node is at was passed over
+        self.is_empty = not (self._found or self._catalogue.others_at_work())
         self._place, self._found = BEYOND, False
         return []

@@ -12,7 +12,7 @@ from cbmir.ingest.pipeline import Gone, Postponed
 from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cbmir.catalogue import Catalogue
     from cbmir.ingest.inbox import Inbox, Progress
@@ -38,14 +38,16 @@ class Filling:
         progress: Progress,
         stoppable: Stoppable,
         fetch_labels: Callable[[Iterable[str]], None],
+        forget: Callable[[Collection[str]], None],
     ) -> None:
-        """Take what is filled, what ends or holds up the work, and what asks for the labels of new series."""
+        """Take what is filled, what ends or holds up the work, and what asks for labels of new series or forgets."""
         self._catalogue = catalogue
         self._spaces = spaces
         self._inbox = inbox
         self._progress = progress
         self._stoppable = stoppable
         self._fetch_labels = fetch_labels
+        self._forget = forget
         self._attempts: dict[str, tuple[int, float]] = {}
 
     def postponed(self) -> set[str]:
@@ -64,6 +66,7 @@ class Filling:
         start, done = time.monotonic(), 0
         begun = itertools.takewhile(lambda _: not self._inbox.bursts.hold_up(), batch)
         for outcome in self._stoppable(space.pipeline.outcomes(begun)):
+            self._catalogue.sign_of_life(self._spaces.models())
             if outcome is not None:
                 self._conclude(outcome, space, settle)
                 done += 1
@@ -77,7 +80,7 @@ class Filling:
             case Embedded():
                 self._keep(outcome, space)
             case Gone(orthanc_id):
-                self._spaces.remove(self._catalogue.forget([orthanc_id]))
+                self._forget([orthanc_id])
             case Settled():
                 settle(outcome)
             case Postponed(orthanc_id, _) if attempt < len(RETRY_AFTER_SECONDS):

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from cbmir.catalogue import Catalogue
     from cbmir.embedding import Embedder
-    from cbmir.index import Vectors
     from cbmir.ingest.reader import Reader
     from cbmir.records import Answering
     from cbmir.settings import Settings
+    from cbmir.store.protocols import VectorIndex, Vectors
 
     Load = Callable[[Path], Embedder]
 
@@ -46,7 +46,7 @@ class Space:
 
     embedder: Embedder
     folder: str
-    index: SliceIndex
+    index: VectorIndex
     pipeline: Pipeline | None
 
     @property
@@ -132,7 +132,7 @@ def open_spaces(catalogue: Catalogue, reader: Reader, settings: Settings, load: 
     before = catalogue.answering()
 
     def space(embedder: Embedder, folder: Path | str, data: Path) -> Space:
-        index = SliceIndex(data, dim=embedder.dim, model=embedder.model_id)
+        index = _index(catalogue, data, embedder.dim, embedder.model_id)
         return Space(embedder, str(folder), index, Pipeline(reader, embedder, settings.batch_size))
 
     try:
@@ -162,7 +162,13 @@ def open_spaces(catalogue: Catalogue, reader: Reader, settings: Settings, load: 
         f"the model is being changed from {before.model} to {wanted.model_id}, and the former is no longer installed:"
         " until the change is done, only slices that it has indexed can be asked about, without regions and heat maps",
     )
-    return Spaces(Space(old, before.folder, SliceIndex(data, dim=dim, model=before.model), None), incoming)
+    return Spaces(Space(old, before.folder, _index(catalogue, data, dim, before.model), None), incoming)
+
+
+def _index(catalogue: Catalogue, data: Path, dim: int, model: str) -> VectorIndex:
+    """Return the index of a model's vectors: the database's own, or one with snapshots in a folder."""
+    own = catalogue.own_index(dim=dim, model=model)
+    return SliceIndex(data, dim=dim, model=model) if own is None else own
 
 
 def _installed(before: Answering, settings: Settings, load: Load) -> tuple[Embedder, Path] | None:

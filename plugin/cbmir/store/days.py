@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.records import Quality
 from cbmir.store.database import Database
-from cbmir.store.sql import marks
+from cbmir.store.sql import upsert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,7 @@ class Days(Database):
         """Keep how well a model's answers were on a day, in place of an earlier measurement of that day."""
         values = {"model": model, **asdict(quality)}
         with self._transaction() as database:
-            database.execute(
-                f"INSERT OR REPLACE INTO quality ({', '.join(values)}) VALUES ({marks(values)})", list(values.values())
-            )
+            database.execute(upsert("quality", list(values), ("model", "date")), list(values.values()))
 
     def quality(self, model: str) -> list[Quality]:
         """Return how well a model's answers were, the earliest day first."""
@@ -37,7 +35,7 @@ class Days(Database):
         """Keep figures of one kind of a day (YYYY-MM-DD, UTC), in place of earlier ones of that day."""
         with self._transaction() as database:
             database.execute(
-                "INSERT OR REPLACE INTO day (kind, model, date, figures) VALUES (?, ?, ?, ?)",
+                upsert("day", ("kind", "model", "date", "figures"), ("kind", "model", "date")),
                 (kind, model, date, json.dumps(figures)),
             )
 

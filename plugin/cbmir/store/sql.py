@@ -144,10 +144,10 @@ def clause(condition: Condition) -> tuple[str, list[Any]]:
 def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:
     values = list(condition.values)
     if condition.kind == "among":
-        return f"{column} COLLATE NOCASE IN ({marks(values)})", values
+        return f"lower({column}) IN ({', '.join('lower(?)' for _ in values)})", values
     if condition.kind == "like":
         escaped = str(values[0]).replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        return f"{column} LIKE ? ESCAPE '!'", [escaped.replace("*", "%").replace("?", "_")]
+        return f"lower({column}) LIKE lower(?) ESCAPE '!'", [escaped.replace("*", "%").replace("?", "_")]
     clauses = [f"{column} {sign} ?" for sign, end in zip((">=", "<="), values, strict=True) if end is not None]
     return " AND ".join(clauses), [end for end in values if end is not None]
 
@@ -161,3 +161,12 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
     """Yield the values in lists that SQLite can bind."""
     for start in range(0, len(values), VARIABLES):
         yield list(values[start : start + VARIABLES])
+
+
+def upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+    """Return a statement that inserts a row in place of the one with the same key."""
+    updates = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from cbmir.failpoints import reach
 from cbmir.records import Answering
-from cbmir.store.database import Database
+from cbmir.store.sharing import Sharing
 from cbmir.store.sql import marks, portions
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cbmir.records import Settled
 
 
-class Succession(Database):
+class Succession(Sharing):
     """Which model's vectors answer. All writing is by the worker's thread."""
 
     def answering(self) -> Answering | None:
@@ -97,9 +97,5 @@ class Succession(Database):
 
     def dimension(self, model: str) -> int | None:
         """Return the length of a model's vectors, or None if there are none."""
-        row = (
-            self._connection()
-            .execute("SELECT length(vector) / 4 FROM slice WHERE model = ? LIMIT 1", (model,))
-            .fetchone()
-        )
-        return int(row[0]) if row else None
+        row = self._connection().execute("SELECT vector FROM slice WHERE model = ? LIMIT 1", (model,)).fetchone()
+        return len(row[0]) // np.dtype(np.float32).itemsize if row else None

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.catalogue import Catalogue
-    from cbmir.index import SliceIndex
     from cbmir.ingest.inbox import Progress
+    from cbmir.store.protocols import VectorIndex
 
     Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 
@@ -44,7 +44,7 @@ class SelfChecks:
     def __init__(  # noqa: PLR0913 - the parts it looks at
         self,
         catalogue: Catalogue,
-        index: SliceIndex,
+        index: VectorIndex,
         *,
         model: str,
         progress: Progress,
