@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbmir.answering.census import Censuses
 from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.audit import open_audit
@@ -136,6 +137,7 @@ class App:
             progress,
             self._gatekeeper,
             audit,
+            Censuses(catalogue),
         )
         self._state.name = "running"
         if spaces.trouble:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.answering.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Label, Series, Window
+from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Series, Window
 from cbmir.store.days import Days
+from cbmir.store.labels import Labels
 from cbmir.store.sql import clause, marks, portions, upsert
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
@@ -27,7 +28,7 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(Succession, Days):
+class Catalogue(Succession, Days, Labels):
     """The catalogue over any database. Slices are written by one thread of a node, and read by any."""
 
     # ---- writing: the worker's thread only ----
@@ -50,9 +51,8 @@ class Catalogue(Succession, Days):
         with self._transaction() as database:
             forgotten = list(orthanc_ids)
             dropped = [self._drop(database, orthanc_id) for orthanc_id in forgotten]
-            database.executemany(
-                "DELETE FROM feedback WHERE query = ?1 OR hit = ?1", [(orthanc_id,) for orthanc_id in forgotten]
-            )
+            for what in ("feedback WHERE query = ?1 OR hit = ?1", "diagnosis WHERE orthanc_id = ?1"):
+                database.executemany(f"DELETE FROM {what}", [(orthanc_id,) for orthanc_id in forgotten])
             for series in {series for _, series in dropped if series is not None}:
                 self._drop_empty_series(database, series)
         gone = [label for labels, _ in dropped for label in labels]
@@ -110,15 +110,6 @@ class Catalogue(Succession, Days):
             return database.execute(
                 f"UPDATE instance SET state = 'pending', reason = NULL WHERE state IN ({marks(wanted)})", wanted
             ).rowcount
-
-    def set_labels(self, orthanc_id: str, labels: Iterable[Label]) -> None:
-        """Replace the labels of a study or series."""
-        with self._transaction() as database:
-            database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", (orthanc_id,))
-            database.executemany(
-                "INSERT INTO diagnosis VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                [(orthanc_id, label.label, label.provenance) for label in labels],
-            )
 
     # ---- writing: any thread ----
 
@@ -274,20 +265,6 @@ class Catalogue(Succession, Days):
             values,
         )
         return np.fromiter((label for (label,) in rows), np.int64)
-
-    def labels(self, orthanc_ids: Sequence[str]) -> dict[str, list[Label]]:
-        """Return the labels of studies or series."""
-        found: dict[str, list[Label]] = {orthanc_id: [] for orthanc_id in orthanc_ids}
-        for some in portions(list(found)):
-            for orthanc_id, label, provenance in self._connection().execute(
-                f"SELECT * FROM diagnosis WHERE orthanc_id IN ({marks(some)}) ORDER BY label", some
-            ):
-                found[orthanc_id].append(Label(label, provenance))
-        return found
-
-    def number_of_diagnoses(self) -> int:
-        """Return how many diagnoses studies and series have."""
-        return int(self._connection().execute("SELECT count(*) FROM diagnosis").fetchone()[0])
 
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (labels, vectors) in portions, in the order asked for; deleted and damaged ones are missing."""

@@ -31,6 +31,9 @@ FACTS = (
 SCANNER = ("Manufacturer", "ManufacturerModelName", "MagneticFieldStrength")
 """Those that tell one scanner from another of another kind."""
 
+ORTHANC_LABEL = "Orthanc label"
+"""Provenance of what Orthanc itself calls a label (from its version 1.12.0), which says nothing of the ground."""
+
 
 def one_line(text: str, longest: int) -> str:
     """Return text without control characters, lone surrogates and double spaces, cut to a length."""
@@ -40,7 +43,7 @@ def one_line(text: str, longest: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What somebody said that a study or series shows, and on what ground: histology, report, teaching file, …."""
+    """What somebody said that a study, series or instance shows, and on what ground: histology, report, …."""
 
     label: str
     provenance: str
@@ -202,6 +205,26 @@ class Atlas:
     places: NDArray[np.float32]
     slices: int
     time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How alike the nearest slices are in this archive: of each of some slices, the nearest of another patient.
+
+    Attributes
+    ----------
+    patients
+        Whose slices were looked at.
+    sample
+        Slices that were looked at.
+    quantiles
+        101 cosine similarities, ascending: so many percent of the sample have a nearest slice that is less similar.
+
+    """
+
+    patients: int
+    sample: int
+    quantiles: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

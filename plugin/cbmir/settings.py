@@ -28,6 +28,7 @@ class Settings:
     max_frames: int = 2000
     min_similarity: float = 0.0
     query_expansion: int = 10
+    verified_provenances: tuple[str, ...] = ("histology", "follow-up")
     anonymize: bool = False
     access_control: str = "auto"
     credential_headers: tuple[str, ...] = ("Authorization",)

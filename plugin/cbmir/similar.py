@@ -11,6 +11,7 @@ import numpy as np
 from cbmir import regions
 from cbmir.access import require
 from cbmir.answering.answers import DISCLAIMER, Answers, prediction
+from cbmir.answering.around import Around
 from cbmir.answering.query import is_orthanc_id
 from cbmir.errors import BadRequest, NotFound
 from cbmir.pages import viewer
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
 
     from cbmir.access import Caller
     from cbmir.answering.query import Comparison, Query, Target
+    from cbmir.answering.scale import Scale
     from cbmir.answering.services import Services
+    from cbmir.cases import Case
     from cbmir.classifier import Prediction
     from cbmir.pixels import Placement
+    from cbmir.search import Criteria
 
 HEAT_DECIMALS = 6
 NO_INSTANCE = "there is no such instance"
 NO_UID = "there is no instance with this SOPInstanceUID"
 NO_STUDY = "there is no such study"
+NEAREST = 10
+"""Cases looked for at least: a single one might not be the nearest, as the first hits have a say in the order."""
+
 TOWARDS, AWAY = 0.75, 0.25
 """Weights of what a reader called similar and different, beside the query's 1: the customary ones."""
 
@@ -63,15 +70,15 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
     criteria = query.criteria
     if query.classes == "predicted":
         criteria = replace(criteria, predicted=_class_number(services.embedder.labels, predicted))
-    settings = services.settings
-    answers = Answers(
-        services.archive,
-        services.catalogue,
-        services.reports,
-        anonymize=settings.anonymize,
-        viewer=viewer.is_installed(Path(settings.viewer_directory)),
-    )
-    shown = answers.cases(services.search.cases(vector, found.series, criteria, caller))
+
+    def find(wanted: Criteria) -> list[Case]:
+        return services.search.cases(vector, found.series, wanted, caller)
+
+    around = Around(services, query, found.series, find, caller)
+    scale = around.scale()
+    answers = _answers(services, scale)
+    cases = find(replace(criteria, k=max(criteria.k, query.patients, NEAREST)))
+    shown = answers.cases(cases[: criteria.k])
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},
@@ -79,9 +86,24 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
         "prediction": prediction(predicted) if predicted else None,
         "group": query.criteria.group,
         "samePatient": query.criteria.same_patient,
-        "message": None if shown else _nothing(query, settings.min_similarity, caller),
+        "message": None if shown else _nothing(query, services.settings.min_similarity, caller),
+        "unusual": around.unusual(scale, criteria, cases),
+        "calibration": around.calibration(scale),
+        "statistics": around.statistics(criteria, cases, shown, answers),
         "cases": shown,
     }
+
+
+def _answers(services: Services, scale: Scale) -> Answers:
+    """Return what writes cases, with the scale that their similarities have."""
+    return Answers(
+        services.archive,
+        services.catalogue,
+        services.reports,
+        anonymize=services.settings.anonymize,
+        viewer=viewer.is_installed(Path(services.settings.viewer_directory)),
+        scale=scale,
+    )
 
 
 def heatmap(services: Services, comparison: Comparison, caller: Caller) -> dict[str, Any]:

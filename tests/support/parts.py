@@ -10,6 +10,7 @@ import numpy as np
 from orthanc_double import OrthancDouble, orthanc_id
 
 from cbmir.access import ANYONE
+from cbmir.answering.census import Censuses
 from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.archive import Archive
@@ -156,6 +157,7 @@ class Workplace:
             self.progress,
             gatekeeper,
             Audit(None, (), self.log.append),
+            Censuses(self.catalogue),
         )
         self.state = State("running", None, self.services)
         self.api = Api(self.state, self.settings.max_parallel_queries, self.log.append)

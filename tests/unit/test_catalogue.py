@@ -254,7 +254,8 @@ def test_labels_are_replaced_as_a_whole(catalogue: Catalogue) -> None:
     one = series()
     put(catalogue, "a", one)
     catalogue.set_labels(one.orthanc_id, [Label("b", "report"), Label("a", "histology"), Label("a", "again")])
-    assert catalogue.labels([one.orthanc_id]) == {one.orthanc_id: [Label("a", "histology"), Label("b", "report")]}
+    said = [Label("a", "again"), Label("a", "histology"), Label("b", "report")]
+    assert catalogue.labels([one.orthanc_id]) == {one.orthanc_id: said}
     catalogue.set_labels(one.orthanc_id, [])
     assert catalogue.labels([one.orthanc_id, "x"]) == {one.orthanc_id: [], "x": []}
 

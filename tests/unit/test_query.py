@@ -62,7 +62,7 @@ def test_a_wrong_choice_is_refused_with_those_that_there_are(name: str, allowed:
 @pytest.mark.parametrize("name", ["K", "limit", "PatientName", "PatientID", "modality", ""])
 def test_an_unknown_parameter_is_refused_with_the_known_ones_and_not_repeated(name: str) -> None:
     with pytest.raises(
-        BadRequest, match="known are k, frame, group, samePatient, roi, more, less, class, Modality"
+        BadRequest, match="known are k, frame, group, samePatient, roi, more, less, class, patients, verified, Modality"
     ) as caught:
         parse_query(ORTHANC_ID, {name: "<script>"}, 0)
     assert "<script>" not in str(caught.value)

@@ -23,7 +23,8 @@ def database() -> Iterator[sqlite3.Connection]:
 
 def matching(database: sqlite3.Connection, condition: Condition) -> set[str]:
     text, values = clause(condition)
-    return {name for (name,) in database.execute(f"SELECT orthanc_id FROM series WHERE {text}", values)}  # noqa: S608 - ours
+    joined = "series LEFT JOIN instance ON FALSE"
+    return {name for (name,) in database.execute(f"SELECT series.orthanc_id FROM {joined} WHERE {text}", values)}  # noqa: S608 - ours
 
 
 def insert(database: sqlite3.Connection, name: str, description: str | None) -> None:

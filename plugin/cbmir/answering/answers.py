@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from cbmir.answering.scale import NO_SCALE, Scale
 from cbmir.errors import NotFound
 
 if TYPE_CHECKING:
@@ -100,15 +101,26 @@ def urls(found: CataloguedSlice, *, viewer: bool) -> dict[str, str]:
 class Answers:
     """Writes slices and cases as JSON, with what only the archive knows: names, and what is still there."""
 
-    def __init__(
-        self, archive: Archive, catalogue: Catalogue, reports: Reports, *, anonymize: bool, viewer: bool
+    def __init__(  # noqa: PLR0913 - what it writes from
+        self,
+        archive: Archive,
+        catalogue: Catalogue,
+        reports: Reports,
+        *,
+        anonymize: bool,
+        viewer: bool,
+        scale: Scale = NO_SCALE,
     ) -> None:
-        """Take where facts come from, whether to leave out who the patients are, and whether OHIF is served."""
+        """Take where facts come from, whether to leave out who the patients are, and whether OHIF is served.
+
+        `scale` tells where similarities lie.
+        """
         self._archive = archive
         self._reports = reports
         self._catalogue = catalogue
         self._anonymize = anonymize
         self._viewer = viewer
+        self._scale = scale
 
     def query(self, query: CataloguedSlice, *, indexed: bool) -> dict[str, Any]:
         """Return the facts of the slice that was asked about."""
@@ -118,7 +130,7 @@ class Answers:
             "numberOfFrames": query.number_of_frames,
             "indexed": indexed,
             "SOPInstanceUID": query.sop_instance_uid,
-            **self._series(query.series),
+            **self._series(query),
             **urls(query, viewer=self._viewer),
         }
 
@@ -128,7 +140,7 @@ class Answers:
         reported = self._reported(cases)
         for case in cases:
             try:
-                facts = self._series(case.best.slice.series)
+                facts = self._series(case.best.slice)
             except NotFound:
                 # deleted a moment ago; the worker will hear of it
                 continue
@@ -138,6 +150,7 @@ class Answers:
                 {
                     "rank": len(shown) + 1,
                     "similarity": round(case.best.similarity, DECIMALS),
+                    "percentile": self._scale.percentile(case.best.similarity),
                     "patientOrthancId": series.patient_orthanc_id,
                     "studyOrthancId": series.study_orthanc_id,
                     "seriesOrthancId": series.orthanc_id,
@@ -162,17 +175,18 @@ class Answers:
             "StudyInstanceUID": hit.slice.series.study_instance_uid,
             "frame": hit.slice.frame,
             "similarity": round(hit.similarity, DECIMALS),
+            "percentile": self._scale.percentile(hit.similarity),
             **urls(hit.slice, viewer=self._viewer),
         }
 
-    def _series(self, series: Series) -> dict[str, Any]:
+    def _series(self, found: CataloguedSlice) -> dict[str, Any]:
+        series = found.series
         hidden = (*_ON_PATIENT, *(_IDENTIFYING if self._anonymize else ()))
-        labels = self._catalogue.labels([series.study_orthanc_id, series.orthanc_id])
         return {
             "SeriesInstanceUID": series.series_instance_uid,
             "StudyInstanceUID": series.study_instance_uid,
             **{keyword: text for keyword, text in series.facts.items() if keyword not in hidden},
-            "labels": [{"label": one.label, "provenance": one.provenance} for said in labels.values() for one in said],
+            "labels": [{"label": one.label, "provenance": one.provenance} for one in self._catalogue.labels_of(found)],
             **self._patient(series),
         }
 

@@ -27,11 +27,12 @@ class Condition:
     kind
         "among": equal to one of the values, without regard to case. "like": matches the pattern `values[0]` with
         `*` for any text and `?` for one letter. "between": `values[0] <= attribute <= values[1]`, where None is open.
+        "other", of labels only: one on one of the grounds `values[1:]` is there, and none says `values[0]`.
 
     """
 
     keyword: str
-    kind: Literal["among", "like", "between"]
+    kind: Literal["among", "like", "between", "other"]
     values: tuple[str | float | None, ...]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_CASES = 100
 Classes = Literal["any", "predicted"]
+Switch = Literal["false", "true"]
 VERDICTS = ("similar", "different")
 MOST_MARKED = 100
 MOST_FRAMES = 2**31 - 1
@@ -27,7 +28,8 @@ MOST_FRAMES = 2**31 - 1
 
 _ORTHANC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}", re.ASCII)
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
-_SEARCHED = ("k", "frame", "group", "samePatient", "roi", "more", "less", "class", *matching.MATCHED)
+_ASKED = ("k", "frame", "group", "samePatient", "roi", "more", "less", "class", "patients", "verified")
+_SEARCHED = (*_ASKED, *matching.MATCHED)
 _COMPARED = ("frame", "against", "againstFrame", "roi")
 
 
@@ -44,7 +46,8 @@ class Target:
 class Query:
     """What similar cases are looked for: like the target, and like `more`, and not like `less`.
 
-    `classes` is "predicted" where only slices of the class that the target looks most like are wanted.
+    `classes` is "predicted" where only slices of the class that the target looks most like are wanted. `patients` is
+    the number of nearest patients whose labels are told; with `verified`, only labels on verified ground count.
     """
 
     target: Target
@@ -52,6 +55,8 @@ class Query:
     more: tuple[Target, ...] = ()
     less: tuple[Target, ...] = ()
     classes: Classes = "any"
+    patients: int = 10
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,15 @@ def parse_query(identifier: str, parameters: Mapping[str, str], min_similarity: 
         conditions=tuple(condition for condition in conditions if condition is not None),
     )
     more, less = (_targets(parameters.get(name, ""), name) for name in ("more", "less"))
-    return Query(_target(identifier, parameters), criteria, more, less, _one_of(parameters, "class", Classes))
+    return Query(
+        _target(identifier, parameters),
+        criteria,
+        more,
+        less,
+        _one_of(parameters, "class", Classes),
+        _whole(parameters, "patients", default=criteria.k, most=MOST_CASES),
+        _one_of(parameters, "verified", Switch) == "true",
+    )
 
 
 def parse_comparison(identifier: str, parameters: Mapping[str, str]) -> Comparison:

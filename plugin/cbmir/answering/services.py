@@ -9,6 +9,7 @@ from cbmir.search import Search
 
 if TYPE_CHECKING:
     from cbmir.access import Gatekeeper
+    from cbmir.answering.census import Censuses
     from cbmir.archive import Archive
     from cbmir.audit import Audit
     from cbmir.catalogue import Catalogue
@@ -37,6 +38,7 @@ class Services:
     progress: Progress
     gatekeeper: Gatekeeper
     audit: Audit
+    censuses: Censuses
 
     def of(self, space: Space) -> Services:
         """Return the same parts with another space to answer from."""

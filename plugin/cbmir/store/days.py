@@ -39,6 +39,17 @@ class Days(Database):
                 (kind, model, date, json.dumps(figures)),
             )
 
+    def last_day(self, kind: str, model: str) -> dict[str, Any] | None:
+        """Return the latest figures of one kind, with their date, or None where there are none."""
+        row = (
+            self._connection()
+            .execute(
+                "SELECT date, figures FROM day WHERE kind = ? AND model = ? ORDER BY date DESC LIMIT 1", (kind, model)
+            )
+            .fetchone()
+        )
+        return {"date": row[0], **json.loads(row[1])} if row else None
+
     def days(self, kind: str, model: str) -> list[dict[str, Any]]:
         """Return the figures of one kind, each with its date, the earliest day first."""
         rows = self._connection().execute(

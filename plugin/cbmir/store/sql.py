@@ -44,6 +44,14 @@ CREATE TABLE day (  -- what the worker finds out about its own work
     PRIMARY KEY (kind, model, date)
 ) WITHOUT ROWID;
 """
+_DIAGNOSIS = """
+CREATE TABLE diagnosis (
+    orthanc_id TEXT NOT NULL,  -- of a study, a series or an instance
+    label TEXT NOT NULL,
+    provenance TEXT NOT NULL,
+    PRIMARY KEY (orthanc_id, label, provenance)
+) WITHOUT ROWID;
+"""
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -75,12 +83,7 @@ CREATE INDEX instance_series ON instance(series, state);
 -- Labels of a new catalogue are none that an index of an earlier one knows: for it, a label stands for one vector.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('slice', abs(random() >> 16));
 {_ANSWERING}
-CREATE TABLE diagnosis (
-    orthanc_id TEXT NOT NULL,  -- of a study or a series
-    label TEXT NOT NULL,
-    provenance TEXT NOT NULL,
-    PRIMARY KEY (orthanc_id, label)
-) WITHOUT ROWID;
+{_DIAGNOSIS}
 CREATE TABLE feedback (
     id INTEGER PRIMARY KEY,
     query TEXT NOT NULL,  -- Orthanc ids: what a reader said outlives the sending of the same images once more
@@ -124,20 +127,35 @@ INSERT INTO answering SELECT model, '' FROM slice GROUP BY model ORDER BY count(
 PRAGMA user_version = 2;
 """,
     2: f"""
+ALTER TABLE diagnosis RENAME TO diagnosis_2;
+{_DIAGNOSIS}
+INSERT INTO diagnosis SELECT orthanc_id, label, provenance FROM diagnosis_2;
+DROP TABLE diagnosis_2;
 {_DAY}
 PRAGMA user_version = 3;
 """,
 }
-"""Version → what makes the next one of it. From 2 on, an instance may have vectors of two models; from 3 on, there are
-figures by day of any kind."""
+"""Version → what makes the next one of it. From 2 on, an instance may have vectors of two models; from 3 on, a label
+may be said on several grounds, and there are figures by day of any kind."""
+
+
+_SAID = (
+    "SELECT 1 FROM diagnosis"
+    " WHERE diagnosis.orthanc_id IN (series.orthanc_id, series.study_orthanc_id, instance.orthanc_id)"
+)
+"""What is said of a slice: of its study, its series and itself."""
 
 
 def clause(condition: Condition) -> tuple[str, list[Any]]:
     """Return the SQL of a condition and the values it binds."""
+    if condition.kind == "other":
+        label, *grounds = condition.values
+        lowered = ", ".join("lower(?)" for _ in grounds)
+        verified = f"EXISTS ({_SAID} AND lower(provenance) IN ({lowered}))"
+        return f"{verified} AND NOT EXISTS ({_SAID} AND lower(label) = lower(?))", [*grounds, label]
     if condition.keyword == "label":
         inner, values = _comparison("diagnosis.label", condition)
-        said = "SELECT 1 FROM diagnosis WHERE diagnosis.orthanc_id IN (series.orthanc_id, series.study_orthanc_id)"
-        return f"EXISTS ({said} AND {inner})", values
+        return f"EXISTS ({_SAID} AND {inner})", values
     return _comparison("age_in_days" if condition.keyword == "PatientAge" else f"series.{condition.keyword}", condition)
 
 

@@ -1,0 +1,77 @@
+"""The catalogue's part about labels: what is said of studies, series and instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cbmir.records import Label
+from cbmir.store.database import Database
+from cbmir.store.sql import clause, marks, portions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cbmir.answering.matching import Condition
+    from cbmir.records import CataloguedSlice
+
+_LABELLED_THINGS = (
+    "series ON series.orthanc_id = diagnosis.orthanc_id",
+    "series ON series.study_orthanc_id = diagnosis.orthanc_id",
+    "instance ON instance.orthanc_id = diagnosis.orthanc_id JOIN series ON series.id = instance.series",
+)
+"""What a label can be of, as a join."""
+
+
+class Labels(Database):
+    """Who said what on what ground. All writing is by the worker's thread."""
+
+    def set_labels(self, orthanc_id: str, labels: Iterable[Label]) -> None:
+        """Replace the labels of a study, series or instance."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", (orthanc_id,))
+            database.executemany(
+                "INSERT INTO diagnosis VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [(orthanc_id, label.label, label.provenance) for label in labels],
+            )
+
+    def labels(self, orthanc_ids: Sequence[str]) -> dict[str, list[Label]]:
+        """Return the labels of studies, series or instances."""
+        found: dict[str, list[Label]] = {orthanc_id: [] for orthanc_id in orthanc_ids}
+        said = "SELECT orthanc_id, label, provenance FROM diagnosis WHERE orthanc_id"
+        for some in portions(list(found)):
+            for orthanc_id, label, provenance in self._connection().execute(
+                f"{said} IN ({marks(some)}) ORDER BY label, provenance", some
+            ):
+                found[orthanc_id].append(Label(label, provenance))
+        return found
+
+    def labels_of(self, found: CataloguedSlice) -> list[Label]:
+        """Return what is said of a slice: of its study, its series and itself."""
+        said = self.labels([found.series.study_orthanc_id, found.series.orthanc_id, found.orthanc_id])
+        return [label for some in said.values() for label in some]
+
+    def number_of_diagnoses(self) -> int:
+        """Return how many diagnoses studies, series and instances have."""
+        return int(self._connection().execute("SELECT count(*) FROM diagnosis").fetchone()[0])
+
+    def labels_by_patient(self, conditions: Sequence[Condition] = ()) -> dict[str, set[Label]]:
+        """Return what is said of each patient, where all conditions are fulfilled; of those without a label, nothing.
+
+        It is of the whole archive, and may hold what is hidden from some callers. No condition may be on a label.
+        """
+        clauses: list[str] = ["1 = 1"]
+        values: list[Any] = []
+        for condition in conditions:
+            text, more = clause(condition)
+            clauses.append(text)
+            values += more
+        where = " AND ".join(clauses)
+        said = "SELECT series.patient, label, provenance FROM diagnosis JOIN"
+        rows = self._connection().execute(
+            " UNION ".join(f"{said} {things} WHERE {where}" for things in _LABELLED_THINGS),
+            values * len(_LABELLED_THINGS),
+        )
+        found: dict[str, set[Label]] = {}
+        for patient, label, provenance in rows:
+            found.setdefault(patient, set()).add(Label(label, provenance))
+        return found
