@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.network import Architecture, Network
+from cbmir.network import Network
 from model_folder import card
 from model_folder.calibration import calibrated
 from model_folder.files import ExportError, differences, write_cells, write_classifier, write_onnx
 from sources.csv_table import TableError
 from sources.tables import TABLE_HELP, add_columns, columns_of, read
+from training.recipe import RecipeError, of_sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +50,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def network_of(state: dict[str, Any]) -> Network:
     """Return the averaged network of a checkpoint, in evaluation mode."""
-    chosen = state["recipe"]["network"]
-    if chosen["name"] != "googlenet-gem":
-        raise ExportError(f"{chosen['name']} is measured by scripts/train.py only, never exported")
-    architecture = Architecture(
-        tuple(state["labels"]), dim=chosen["dim"], stride=chosen["stride"], side=chosen["side"], guided=chosen["guided"]
-    )
-    network = Network(architecture)
+    chosen = of_sections({"network": state["recipe"]["network"]}).network
+    if not chosen.name.endswith("-gem"):
+        raise ExportError(f"{chosen.name} is measured by scripts/train.py only, never exported")
+    network = Network(chosen.architecture(tuple(state["labels"])))
     network.load_state_dict(state["averaged"])
     return network.eval()
 
@@ -93,7 +91,7 @@ def main() -> None:
     """Run, or say in one sentence why not."""
     try:
         export(arguments(None))
-    except (ExportError, TableError, OSError, KeyError, ValueError) as error:
+    except (ExportError, RecipeError, TableError, OSError, KeyError, ValueError) as error:
         sys.exit(f"export.py: {type(error).__name__}: {error}")
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import googlenet
 
 from cbmir.errors import ModelError
+from cbmir.trunks import trunk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +28,6 @@ EPSILON = 1e-6
 
 PLAIN_WEIGHT = 0.05
 """What a place without suspicion of a lesion weighs against one where the network is sure of it."""
-
-TRUNK_CHANNELS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class Architecture:
         Of the squares that it was trained on and takes, in pixels.
     guided
         True: pool the whole map and, beside it, the map weighted by where a lesion is suspected.
+    trunk
+        Its convolutional part, by name; see cbmir.trunks.
 
     """
 
@@ -56,6 +56,7 @@ class Architecture:
     stride: int = 16
     side: int = 224
     guided: bool = True
+    trunk: str = "googlenet"
 
 
 class Outputs(NamedTuple):
@@ -66,7 +67,7 @@ class Outputs(NamedTuple):
     embedding
         (n, dim) float32, rows of unit L2 norm.
     features
-        (n, 1024, h, w) float32, the last feature map before pooling, not negative.
+        (n, channels, h, w) float32, the last feature map before pooling, not negative.
     logits
         (n, classes) float32.
     lesion
@@ -133,22 +134,16 @@ class CosineClassifier(nn.Module):
 
 
 class Network(nn.Module):
-    """GoogLeNet (Szegedy et al., CVPR 2015; torchvision's layers) with a grey stem, GeM, embedding and classifier."""
+    """A trunk with a grey stem, GeM, embedding and classifier."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        if architecture.stride not in (16, 32):
-            raise ModelError(f"stride is {architecture.stride}, must be 16 or 32")
         self.architecture = architecture
-        trunk = googlenet(weights=None, aux_logits=False, init_weights=False, transform_input=False)
-        trunk.conv1.conv = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        # this head replaces theirs
-        del trunk.avgpool, trunk.dropout, trunk.fc
-        self.trunk = trunk
+        self.trunk = trunk_of(architecture.trunk, architecture.stride)
         self.gem = GeM()
-        pooled = TRUNK_CHANNELS
+        pooled = self.trunk.channels
         if architecture.guided:
-            self.lesion = nn.Conv2d(TRUNK_CHANNELS, len(architecture.labels), kernel_size=1)
+            self.lesion = nn.Conv2d(pooled, len(architecture.labels), kernel_size=1)
             # few cells hold a lesion: begin by suspecting none
             nn.init.constant_(self.lesion.bias, -3.0)  # type: ignore[arg-type]
             self.gem_lesion = GeM()
@@ -172,16 +167,8 @@ class Network(nn.Module):
         return Outputs(embedding, features, self.classifier(embedding), lesion)
 
     def features(self, image: Tensor) -> Tensor:
-        """Return (n, 1024, h, w), the last feature map, of (n, 1, height, width) float32 in 0..1."""
-        trunk = self.trunk
-        x = trunk.maxpool1(trunk.conv1((image - GREY_MEAN) / GREY_SPREAD))
-        x = trunk.maxpool2(trunk.conv3(trunk.conv2(x)))
-        x = trunk.maxpool3(trunk.inception3b(trunk.inception3a(x)))
-        for block in (trunk.inception4a, trunk.inception4b, trunk.inception4c, trunk.inception4d, trunk.inception4e):
-            x = block(x)
-        if self.architecture.stride == 32:
-            x = trunk.maxpool4(x)
-        features: Tensor = trunk.inception5b(trunk.inception5a(x))
+        """Return (n, channels, h, w), the last feature map, of (n, 1, height, width) float32 in 0..1."""
+        features: Tensor = self.trunk((image - GREY_MEAN) / GREY_SPREAD)
         return features
 
 
@@ -197,7 +184,7 @@ class Cells(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor, region: Tensor) -> Tensor:
-        """Return (n, dim, h, w) of features (n, 1024, h, w); the sum over the map is the embedding, of unit length.
+        """Return (n, dim, h, w) of features (n, channels, h, w); the sum over the map is the embedding, of unit length.
 
         `region` is (n, 1, h, w) in 0..1: how much of each place a reader has marked. It takes the place of where the
         network suspects a lesion, and the whole map goes on being pooled beside it. All zeros: nothing is marked.

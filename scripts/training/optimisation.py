@@ -30,14 +30,25 @@ def learning_rate(schedule: Pace, epoch: float) -> float:
     return schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def optimiser(network: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter, ICLR 2019) that decays matrices and kernels, not biases, norms or p."""
-    decayed = [weight for weight in network.parameters() if weight.ndim >= 2]
-    others = [weight for weight in network.parameters() if weight.ndim < 2]
+def optimiser(network: nn.Module, weight_decay: float, trunk_pace: float = 1.0) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov and Hutter, ICLR 2019) that decays matrices and kernels, not biases, norms or p.
+
+    The trunk moves at `trunk_pace` times the rate that `set_rate` sets.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in network.named_parameters():
+        pace = trunk_pace if name.startswith("trunk.") else 1.0
+        groups.setdefault((pace, weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
     return torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [{"params": weights, "pace": pace, "weight_decay": decay} for (pace, decay), weights in groups.items()],
         fused=True,  # one pass over the weights instead of a dozen
     )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of the next step, for each group of weights at its own pace."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["pace"]
 
 
 @torch.no_grad()

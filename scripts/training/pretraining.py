@@ -18,7 +18,7 @@ import _library  # noqa: F401 - before cbmir
 from cbmir.network import Architecture, Network
 from sources.tables import pictures
 from training.augmentation import Strength, augment
-from training.optimisation import average, learning_rate, optimiser
+from training.optimisation import average, learning_rate, optimiser, set_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,8 +121,7 @@ class Pretrainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             first, second = self.model(both).chunk(2)
         loss = self.loss(first, second)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.network import Architecture
 from training.augmentation import Strength
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What is trained; see cbmir.network.Architecture."""
+    """What is trained; see cbmir.network.Architecture. `name` is that of a trunk with "-gem", or of a baseline."""
 
     name: str = "googlenet-gem"
     dim: int = 256
@@ -27,13 +29,19 @@ class Network:
     side: int = 224
     guided: bool = True
 
+    def architecture(self, labels: tuple[str, ...]) -> Architecture:
+        """Return what the plugin needs to know to build it for these classes."""
+        trunk = self.name.removesuffix("-gem")
+        return Architecture(labels, self.dim, self.stride, self.side, self.guided, trunk)
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How long and how fast.
 
     `stages` are pairs (side in pixels, epochs), in order. The learning rate rises during `warm_up` epochs, then falls
-    along half a cosine to nothing. `ema` is what the averaged weights keep at each step.
+    along half a cosine to nothing. `ema` is what the averaged weights keep at each step. `trunk_pace` is the share of
+    the learning rate at which the trunk moves: less than 1 keeps more of the weights that it started from.
     """
 
     stages: tuple[tuple[int, int], ...] = ((224, 100),)
@@ -42,6 +50,7 @@ class Schedule:
     warm_up: int = 2
     weight_decay: float = 0.05
     ema: float = 0.995
+    trunk_pace: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -77,7 +86,7 @@ class Recipe:
     augmentation: Strength = field(default_factory=Strength)
 
 
-NETWORKS = ("googlenet-gem", "qayyum2017")
+NETWORKS = ("googlenet-gem", "efficientnet-lite0-gem", "qayyum2017")
 
 SECTIONS: dict[str, type] = {"network": Network, "schedule": Schedule, "loss": Loss, "augmentation": Strength}
 

@@ -13,12 +13,12 @@ from torch.nn import functional
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.network import Architecture, Network, Outputs
+from cbmir.network import Network, Outputs
 from sources.tables import pictures
 from training.augmentation import augment
 from training.baselines import Qayyum
 from training.initial_weights import start_from
-from training.optimisation import average, learning_rate, optimiser
+from training.optimisation import average, learning_rate, optimiser, set_rate
 from training.sampling import batches
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Trainer:
             start_from(network, options["init"])
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = deepcopy(self.network).requires_grad_(requires_grad=False)
-        self.optimiser = optimiser(self.network, recipe.schedule.weight_decay)
+        self.optimiser = optimiser(self.network, recipe.schedule.weight_decay, recipe.schedule.trunk_pace)
         self.metric_loss = METRIC_LOSSES[recipe.loss.metric]()
         self.epoch = self.step = 0
         self.targets = torch.tensor([self.labels.index(row.label) for row in rows])
@@ -109,8 +109,7 @@ class Trainer:
         targets = self.targets[chosen].to(self.device)
         parts = self._losses(outputs, targets, masks.to(self.device), self.boxes[chosen, 2].to(self.device) > 0)
         loss = torch.stack(list(parts.values())).sum()
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -168,7 +167,7 @@ def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:
     chosen = recipe.network
     if chosen.name == "qayyum2017":
         return Qayyum(labels, chosen.dim)
-    return Network(Architecture(labels, dim=chosen.dim, stride=chosen.stride, side=chosen.side, guided=chosen.guided))
+    return Network(chosen.architecture(labels))
 
 
 @torch.inference_mode()

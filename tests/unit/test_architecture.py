@@ -33,8 +33,8 @@ HOMES = {
     "sqlite3": {"sqlite.py"},
     "hnswlib": {"index.py"},
     "onnxruntime": {"embedding.py"},
-    "torch": {"network.py"},
-    "torchvision": {"network.py"},
+    "torch": {"network.py", "trunks.py"},
+    "torchvision": {"trunks.py"},
 }
 """Which package may be known to which files: each can be replaced in one place."""
 

@@ -15,10 +15,10 @@ from torchvision.models import googlenet  # noqa: E402
 import evaluate  # noqa: E402
 import export  # noqa: E402
 import train  # noqa: E402
-from cbmir.network import GREY_MEAN, GREY_SPREAD  # noqa: E402
+from cbmir.network import GREY_MEAN, GREY_SPREAD, Architecture  # noqa: E402
 from cbmir.pixels import SIZE  # noqa: E402
 from evaluation import systems  # noqa: E402
-from model_folder import calibration  # noqa: E402
+from model_folder import calibration, files  # noqa: E402
 from model_folder.files import ExportError  # noqa: E402
 from sources import archive  # noqa: E402
 from sources.csv_table import TableError  # noqa: E402
@@ -27,7 +27,7 @@ from training import initial_weights  # noqa: E402
 from training.augmentation import Strength, augment  # noqa: E402
 from training.checkpoints import measurable  # noqa: E402
 from training.initial_weights import start_from  # noqa: E402
-from training.optimisation import learning_rate  # noqa: E402
+from training.optimisation import learning_rate, optimiser, set_rate  # noqa: E402
 from training.recipe import RecipeError, parse, stages  # noqa: E402
 from training.sampling import batches  # noqa: E402
 from training.trainer import build  # noqa: E402
@@ -291,15 +291,15 @@ def test_a_training_can_start_from_the_trunk_of_another(table: str, tmp_path: Pa
     network = build(parse(TINY), ("x", "y"))
     head = network.embedding.weight.clone()
     start_from(network, str(tmp_path / "first" / "checkpoint.pt"))
-    stem = network.trunk.state_dict()[initial_weights.STEM]
-    assert torch.equal(stem, first["averaged"][f"trunk.{initial_weights.STEM}"])
+    filled = network.trunk.state_dict()
+    assert all(torch.equal(filled[name], first["averaged"][f"trunk.{name}"]) for name in filled)
     assert torch.equal(network.embedding.weight, head)
 
 
 def test_a_colour_network_sees_a_grey_picture_as_ours_does(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     colour = googlenet(weights=None, init_weights=False, transform_input=True, aux_logits=False).eval()
-    monkeypatch.setattr(initial_weights, "imagenet", colour.state_dict)
+    monkeypatch.setattr(initial_weights, "googlenet_of_torchvision", colour.state_dict)
     network = build(parse(TINY), ("x", "y")).eval()
     start_from(network, "imagenet")
     picture = torch.rand(1, 1, 64, 64)
@@ -311,6 +311,42 @@ def test_a_colour_network_sees_a_grey_picture_as_ours_does(monkeypatch: pytest.M
         ours = network.trunk.conv1((picture - GREY_MEAN) / GREY_SPREAD)
     # at the rim the zeros of the padding stand for another grey
     assert torch.allclose(theirs[..., 2:-2, 2:-2], ours[..., 2:-2, 2:-2], atol=1e-4)
+
+
+LITE = """
+[network]
+name = "efficientnet-lite0-gem"
+dim = 16
+stride = 32
+side = 64
+guided = false
+[schedule]
+stages = [[64, 1]]
+batch = 6
+trunk_pace = 0.5
+"""
+
+
+@pytest.mark.filterwarnings("default")  # as above
+def test_a_small_trunk_is_trained_measured_and_exported_as_the_large_one_is(table: str, tmp_path: Path) -> None:
+    (tmp_path / "lite.toml").write_text(LITE)
+    wishes = ["--recipe", str(tmp_path / "lite.toml"), "--data", table, "--cache", str(tmp_path / "cache")]
+    train.train(train.arguments([*wishes, "--out", str(tmp_path)]))
+    network = export.network_of(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    assert network.architecture == Architecture(("a", "b", "c"), 16, 32, 64, guided=False, trunk="efficientnet-lite0")
+    files.write_onnx(network, tmp_path / "model.onnx")
+    files.write_cells(network, tmp_path / "cells.onnx")
+    found = files.differences(network, tmp_path / "model.onnx", tmp_path / "cells.onnx")
+    assert found.keys() == {"embedding", "features", "logits", "cells"}
+
+
+def test_a_trunk_moves_at_its_own_pace() -> None:
+    network = build(parse(LITE), ("x", "y"))
+    adam = optimiser(network, 0.05, trunk_pace=0.25)
+    set_rate(adam, 0.8)
+    rates = {id(weight): group["lr"] for group in adam.param_groups for weight in group["params"]}
+    for name, weight in network.named_parameters():
+        assert rates[id(weight)] == pytest.approx(0.2 if name.startswith("trunk.") else 0.8)
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:

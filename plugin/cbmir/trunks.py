@@ -1,0 +1,117 @@
+"""The convolutional part of a network, from a grey picture to the last feature map: GoogLeNet or EfficientNet-Lite0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torchvision.models import GoogLeNet
+from torchvision.ops import Conv2dNormActivation
+
+from cbmir.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class GreyGoogLeNet(GoogLeNet):  # type: ignore[misc]
+    """GoogLeNet (Szegedy et al., CVPR 2015; torchvision's layers) with a grey stem, without its head."""
+
+    channels = 1024
+
+    def __init__(self, stride: int) -> None:
+        super().__init__(aux_logits=False, init_weights=False, transform_input=False)
+        self.stride = stride
+        self.conv1.conv = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        del self.avgpool, self.dropout, self.fc
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, 1024, h, w), not negative, of (n, 1, height, width)."""
+        x = self.maxpool1(self.conv1(x))
+        x = self.maxpool2(self.conv3(self.conv2(x)))
+        x = self.maxpool3(self.inception3b(self.inception3a(x)))
+        for block in (self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e):
+            x = block(x)
+        # without the last pooling a lesion of 40 pixels covers 6 cells rather than 1
+        if self.stride == 32:
+            x = self.maxpool4(x)
+        features: Tensor = self.inception5b(self.inception5a(x))
+        return features
+
+
+LITE0_BLOCKS = (
+    (1, 16, 3, 1, 1),
+    (6, 24, 3, 2, 2),
+    (6, 40, 5, 2, 2),
+    (6, 80, 3, 2, 3),
+    (6, 112, 5, 1, 3),
+    (6, 192, 5, 2, 4),
+    (6, 320, 3, 1, 1),
+)
+"""Expansion, channels, kernel, stride, repeats (Tan and Le, ICML 2019, table 1; Lite: no squeezing, ReLU6)."""
+
+
+class EfficientNetLite0(nn.Sequential):
+    """EfficientNet-Lite0 with a grey stem, without its head: a fifth of GoogLeNet's arithmetic.
+
+    Layers pad as TensorFlow does, where its published weights come from: with a stride of 2 more at the far edges.
+    """
+
+    channels = 1280
+
+    def __init__(self, stride: int) -> None:
+        layers: list[nn.Module] = [_layer(1, 32, 3, 2)]
+        before, reached = 32, 2
+        for expansion, after, kernel, wanted, repeats in LITE0_BLOCKS:
+            step = wanted if reached * wanted <= stride else 1
+            reached *= step
+            for number in range(repeats):
+                layers.append(InvertedResidual(before, after, expansion, kernel, step if number == 0 else 1))
+                before = after
+        super().__init__(*layers, _layer(before, self.channels, 1))
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel by itself, narrow; where shapes agree, add the input (Sandler et al., CVPR 2018)."""
+
+    def __init__(self, before: int, after: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = before * expansion
+        widen = [_layer(before, wide, 1)] if expansion > 1 else []
+        filters = _layer(wide, wide, kernel, stride, groups=wide)
+        self.layers = nn.Sequential(*widen, filters, _layer(wide, after, 1, activation_layer=None))
+        self.residual = stride == 1 and before == after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, after, h, w) of (n, before, height, width)."""
+        changed: Tensor = self.layers(x)
+        return x + changed if self.residual else changed
+
+
+def _layer(before: int, after: int, kernel: int, stride: int = 1, **options: Any) -> nn.Module:
+    """Return convolution, batch norm and activation; sides are taken to be even where the stride is 2."""
+    padding = kernel // 2 if stride == 1 else 0
+    wanted = {"norm_layer": _norm, "activation_layer": nn.ReLU6, **options}
+    layer = Conv2dNormActivation(before, after, kernel, stride, padding, **wanted)
+    near = (kernel - stride) // 2
+    return layer if stride == 1 else nn.Sequential(nn.ZeroPad2d((near, near + 1, near, near + 1)), layer)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+TRUNKS: dict[str, Callable[[int], GreyGoogLeNet | EfficientNetLite0]] = {
+    "googlenet": GreyGoogLeNet,
+    "efficientnet-lite0": EfficientNetLite0,
+}
+"""By name: what makes the trunk with so many pixels per cell of its last feature map."""
+
+
+def trunk_of(name: str, stride: int) -> GreyGoogLeNet | EfficientNetLite0:
+    """Return a new trunk. Raises ModelError for an unknown name or stride."""
+    if name not in TRUNKS:
+        raise ModelError(f"trunk is {name!r}, must be one of {', '.join(TRUNKS)}")
+    if stride not in (16, 32):
+        raise ModelError(f"stride is {stride}, must be 16 or 32")
+    return TRUNKS[name](stride)
