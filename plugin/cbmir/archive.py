@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cbmir.errors import NotFound, Unavailable
 from cbmir.records import Label, one_line
@@ -34,6 +34,16 @@ class Document:
 
     orthanc_id: str
     changed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A series or study, the study that it is of, and how many instances it has."""
+
+    level: Literal["series", "study"]
+    orthanc_id: str
+    study: str
+    instances: int
 
 
 class Archive:
@@ -115,6 +125,29 @@ class Archive:
             return self._orthanc.LookupInstance(sop_instance_uid) or None
         except self._orthanc.OrthancException:
             return None
+
+    def lookup_volume(self, uid: str) -> str | None:
+        """Return the Orthanc id of the series or study with this UID, or None."""
+        for find in (self._orthanc.LookupSeries, self._orthanc.LookupStudy):
+            try:
+                if found := find(uid):
+                    return str(found)
+            except self._orthanc.OrthancException:
+                continue
+        return None
+
+    def volume(self, orthanc_id: str) -> Volume | None:
+        """Return the series or study of this id, or None where there is none."""
+        try:
+            found = self._get(f"/series/{orthanc_id}")
+            return Volume("series", orthanc_id, str(found["ParentStudy"]), len(found["Instances"]))
+        except NotFound:
+            pass
+        try:
+            counted = self._get(f"/studies/{orthanc_id}/statistics")
+        except NotFound:
+            return None
+        return Volume("study", orthanc_id, orthanc_id, int(counted["CountInstances"]))
 
     def is_above_instance(self, orthanc_id: str) -> bool:
         """Return whether the id is that of a series, study or patient."""

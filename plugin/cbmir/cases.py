@@ -36,10 +36,50 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A series of a query with the series of a case that it is most similar to.
+
+    Attributes
+    ----------
+    query
+        Number of the query's series, from 0.
+    similarity
+        -1..1, mean over the slices.
+    agreement
+        0..1: how far the two can be compared.
+    hits
+        What each slice of the query found, in their order.
+
+    """
+
+    query: int
+    series: Series
+    similarity: float
+    agreement: float
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """What is shown as one card: a patient, study or slice, with its matching slices, the best first."""
+    """What is shown as one card: a patient, study, series or slice, with its matching slices, the best first.
+
+    Attributes
+    ----------
+    score
+        How similar it is as a whole, where a whole series or study was asked about.
+    matches
+        Likewise, one for each series of the query.
+
+    """
 
     hits: tuple[Hit, ...]
+    score: float | None = None
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def similarity(self) -> float:
+        """How similar it is to the query, -1..1."""
+        return self.best.similarity if self.score is None else self.score
 
     @property
     def best(self) -> Hit:
@@ -47,10 +87,9 @@ class Case:
         return self.hits[0]
 
 
-def eligible(hit: Hit, query: Series, same_patient: SamePatient) -> bool:
-    """Return whether a hit may be shown. The query's own study never is: it is what the reader looks at."""
-    found = hit.slice.series
-    if hit.study == query.study_orthanc_id:
+def eligible(found: Series, query: Series, same_patient: SamePatient) -> bool:
+    """Return whether a series may be shown. The query's own study never is: it is what the reader looks at."""
+    if found.study_orthanc_id == query.study_orthanc_id:
         return False
     own = found.patient == query.patient
     return {"exclude": not own, "only": own, "include": True}[same_patient]

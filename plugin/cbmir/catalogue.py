@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbmir.answering.matching import age_in_days
-from cbmir.records import FACTS, CataloguedSlice, Entry, Feedback, Series, Window
+from cbmir.records import CataloguedSlice, Entry, Feedback, Window
 from cbmir.store.days import Days
 from cbmir.store.labels import Labels
-from cbmir.store.sql import clause, marks, portions, upsert
+from cbmir.store.series import SeriesTable
+from cbmir.store.sql import clause, marks, portions
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.answering.matching import Condition
-    from cbmir.records import Embedded
+    from cbmir.records import Embedded, Series
     from cbmir.store.database import Connection
 
 CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(Succession, Days, Labels):
+class Catalogue(SeriesTable, Succession, Days, Labels):
     """The catalogue over any database. Slices are written by one thread of a node, and read by any."""
 
     # ---- writing: the worker's thread only ----
@@ -292,53 +292,3 @@ class Catalogue(Succession, Days, Labels):
         gone = [label for (label,) in database.execute("SELECT label FROM slice WHERE instance = ?", row[:1])]
         database.execute("DELETE FROM instance WHERE id = ?", row[:1])
         return gone, row[1]
-
-    @staticmethod
-    def _drop_empty_series(database: Connection, series: int) -> None:
-        """Remove a series without instances, and what was said of it and of its study if that was the last."""
-        row = database.execute(
-            "DELETE FROM series WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM instance WHERE series = ?1)"
-            " RETURNING orthanc_id, study_orthanc_id",
-            (series,),
-        ).fetchone()
-        if row is None:
-            return
-        database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", row[:1])
-        database.execute(
-            "DELETE FROM diagnosis WHERE orthanc_id = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM series WHERE study_orthanc_id = ?1)",
-            row[1:],
-        )
-
-    @staticmethod
-    def _series_id(database: Connection, series: Series) -> int:
-        """Insert the series, or bring its row up to date; return its row id."""
-        columns: dict[str, Any] = {
-            "orthanc_id": series.orthanc_id,
-            "study_orthanc_id": series.study_orthanc_id,
-            "patient_orthanc_id": series.patient_orthanc_id,
-            "patient": series.patient,
-            "StudyInstanceUID": series.study_instance_uid,
-            "SeriesInstanceUID": series.series_instance_uid,
-            **{keyword: series.facts.get(keyword) for keyword in FACTS},
-            "age_in_days": age_in_days(series.facts.get("PatientAge", "")),
-        }
-        (row_id,) = database.execute(
-            f"{upsert('series', list(columns), ('orthanc_id',))} RETURNING id", list(columns.values())
-        ).fetchone()
-        return int(row_id)
-
-    def _series(self, row_id: int) -> Series | None:
-        row = (
-            self._connection()
-            .execute(
-                "SELECT orthanc_id, study_orthanc_id, patient_orthanc_id, patient, StudyInstanceUID, SeriesInstanceUID,"
-                f" {', '.join(FACTS)} FROM series WHERE id = ?",
-                (row_id,),
-            )
-            .fetchone()
-        )
-        if row is None:
-            return None
-        facts = {keyword: text for keyword, text in zip(FACTS, row[6:], strict=True) if text}
-        return Series(row[0], row[1], row[2], row[3], row[4], row[5], facts)

@@ -25,6 +25,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 from cbmir.errors import CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import Slice
 from cbmir.records import FACTS, Window, one_line
+from cbmir.sequences import plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,8 @@ class Instance:
         Values of FACTS that are present, as cleaned text.
     names_patient
         False where PatientID is empty, so that the patient cannot be told from others.
+    plane
+        Of the first frame: axial, coronal, sagittal, or None.
 
     """
 
@@ -85,6 +88,7 @@ class Instance:
     names_patient: bool
     number_of_frames: int
     dataset: Dataset
+    plane: str | None = None
 
     def frame(self, number: int) -> Slice:
         """Return one frame, counted from 1 as DICOM does.
@@ -128,7 +132,8 @@ def read(dicom: bytes, limits: Limits) -> Instance:
         facts = {keyword: text for keyword in FACTS if (text := _text(dataset, keyword))}
         if "PatientAge" not in facts and (age := _age(dataset)):
             facts["PatientAge"] = age
-        return Instance(sop, series, study, facts, bool(_text(dataset, "PatientID")), frames, dataset)
+        lies = plane(_orientation(dataset, 0))
+        return Instance(sop, series, study, facts, bool(_text(dataset, "PatientID")), frames, dataset, lies)
 
 
 @contextlib.contextmanager

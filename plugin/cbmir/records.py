@@ -51,7 +51,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A series and where it belongs. `patient` tells patients apart also where PatientID is empty."""
+    """A series and where it belongs. `patient` tells patients apart also where PatientID is empty.
+
+    `plane` is axial, coronal or sagittal; None where it is unknown, oblique or not the same throughout.
+    """
 
     orthanc_id: str
     study_orthanc_id: str
@@ -60,11 +63,21 @@ class Series:
     study_instance_uid: str
     series_instance_uid: str
     facts: dict[str, str]
+    plane: str | None = None
 
     @property
     def scanner(self) -> str:
         """Maker, model and field strength of the device, as far as known; "" where nothing is."""
         return " ".join(self.facts[keyword] for keyword in SCANNER if self.facts.get(keyword))
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A series with the labels of its slices, (n,) int64, in the order in which they arrived, of so many instances."""
+
+    series: Series
+    labels: NDArray[np.int64]
+    instances: int
 
 
 class Window(NamedTuple):

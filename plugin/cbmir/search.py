@@ -98,20 +98,36 @@ class Search:
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""
-        only_own = criteria.same_patient == "only"
-        everything = not criteria.conditions and not only_own
         of_class = self._of_class(criteria.predicted)
-        if everything and of_class is None:
+        allowed = self.allowed(query, criteria)
+        if allowed is None and of_class is None:
             return lambda n: self._index.search(vector, n)
-        if everything:
+        if allowed is None:
             return lambda n: self._filtered(vector, n, of_class)
-        allowed = self._catalogue.select(
-            criteria.conditions, model=self._model, patient=query.patient if only_own else None
-        )
         if len(allowed) <= EXACT_LIMIT:
             labels, similarities = self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
             return lambda n: (labels[:n], similarities[:n])
         return lambda n: self._filtered(vector, n, lambda found: np.isin(found, allowed), of_class)
+
+    def allowed(self, query: Series, criteria: Criteria) -> NDArray[np.int64] | None:
+        """Return the labels of all slices that the conditions allow, or None if they allow all."""
+        only_own = criteria.same_patient == "only"
+        if not criteria.conditions and not only_own:
+            return None
+        return self._catalogue.select(
+            criteria.conditions, model=self._model, patient=query.patient if only_own else None
+        )
+
+    def many(self, vectors: NDArray[np.float32], wanted: int, allowed: NDArray[np.int64] | None) -> list[Neighbourhood]:
+        """Return the nearest allowed slices of each of (n, dim) unit vectors, at most that many of each."""
+        if allowed is None:
+            return [self._index.search(vector, wanted) for vector in vectors]
+        if len(allowed) <= EXACT_LIMIT:
+            labels, rows = self.vectors(allowed)
+            similarities = vectors @ rows.T
+            orders = np.argsort(-similarities, axis=1, kind="stable")[:, :wanted]
+            return [(labels[order], some[order]) for order, some in zip(orders, similarities, strict=True)]
+        return [self._filtered(vector, wanted, lambda found: np.isin(found, allowed)) for vector in vectors]
 
     def _of_class(self, number: int | None) -> Keep | None:
         """Return a function that tells which labels look most like the class, or None if any will do."""
@@ -120,7 +136,7 @@ class Search:
             return None
 
         def keep(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-            labels_there, vectors = self._vectors(labels)
+            labels_there, vectors = self.vectors(labels)
             return np.isin(labels, labels_there[classifier.classes(vectors) == number])
 
         return keep
@@ -138,12 +154,12 @@ class Search:
             fetch *= GROWTH
 
     def _exact(self, vector: NDArray[np.float32], labels: NDArray[np.int64]) -> Neighbourhood:
-        labels, vectors = self._vectors(labels)
+        labels, vectors = self.vectors(labels)
         similarities = vectors @ vector
         order = np.argsort(-similarities, kind="stable")
         return labels[order], similarities[order]
 
-    def _vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return labels and their vectors, from the index or, if one came or went meanwhile, from the catalogue."""
         vectors = self._index.vectors(labels) if len(labels) else None
         if vectors is not None:
@@ -163,7 +179,7 @@ class Search:
             for label, similarity in zip(labels.tolist(), similarities, strict=True)
             if label in found
         ]
-        return [hit for hit in hits if eligible(hit, query, same_patient)]
+        return [hit for hit in hits if eligible(hit.slice.series, query, same_patient)]
 
     def _by_first_hits(self, vector: NDArray[np.float32], cases: list[Case]) -> list[Case]:
         """Return the cases by the similarity of their best slices to the query moved towards the first slices."""
@@ -171,7 +187,7 @@ class Search:
             return cases
         first = nsmallest(self._expand, (hit for case in cases for hit in case.hits), key=lambda hit: -hit.similarity)
         needed = np.array([hit.slice.label for hit in (*first, *(case.best for case in cases))], np.int64)
-        labels, vectors = self._vectors(needed)
+        labels, vectors = self.vectors(needed)
         if len(labels) < len(needed):
             # a slice went meanwhile
             return cases

@@ -17,22 +17,26 @@ from cbmir.errors import BadRequest, NotFound
 from cbmir.pages import viewer
 from cbmir.pixels import place, prepare, shown_window
 from cbmir.records import CataloguedSlice
+from cbmir.volumes import answer as volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from cbmir.access import Caller
     from cbmir.answering.query import Comparison, Query, Target
     from cbmir.answering.scale import Scale
     from cbmir.answering.services import Services
+    from cbmir.archive import Volume
     from cbmir.cases import Case
     from cbmir.classifier import Prediction
     from cbmir.pixels import Placement
     from cbmir.search import Criteria
 
 HEAT_DECIMALS = 6
-NO_INSTANCE = "there is no such instance"
-NO_UID = "there is no instance with this SOPInstanceUID"
+NO_INSTANCE = "there is no such instance, series or study"
+NO_UID = "there is no instance, series or study with this UID"
 NO_STUDY = "there is no such study"
 NEAREST = 10
 """Cases looked for at least: a single one might not be the nearest, as the first hits have a say in the order."""
@@ -56,8 +60,24 @@ class _Opened:
         return whole
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is looked for: `slice` is or stands for it, `find` returns the cases of a search for it."""
+
+    query: Query
+    criteria: Criteria
+    caller: Caller
+    slice: CataloguedSlice
+    indexed: bool
+    find: Callable[[Criteria], list[Case]]
+
+
 def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
-    """Return the answer of GET /cbmir/similar/<instance>."""
+    """Return the answer of GET /cbmir/similar/<instance>, and of the same by a series or study."""
+    volume = volumes.find(services, query.target.identifier)
+    if volume is not None:
+        require(caller, [volume.study], NO_INSTANCE if is_orthanc_id(query.target.identifier) else NO_UID)
+        return _similar_to_volume(services, query, volume, caller)
     _require(services, caller, query.target, *query.more, *query.less)
     found, vector, indexed = _vector(services, query.target)
     vector = refined(
@@ -74,16 +94,36 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
     def find(wanted: Criteria) -> list[Case]:
         return services.search.cases(vector, found.series, wanted, caller)
 
-    around = Around(services, query, found.series, find, caller)
+    answered = _answered(services, _Asked(query, criteria, caller, found, indexed, find), is_slice=True)
+    return answered | {"prediction": prediction(predicted) if predicted else None}
+
+
+def _similar_to_volume(services: Services, query: Query, volume: Volume, caller: Caller) -> dict[str, Any]:
+    """Return the answer for a series or study that the caller may see."""
+    volumes.require_whole(query)
+    members, stacks = volumes.opened(services, volume)
+    compared = volumes.slices(services, stacks)
+
+    def find(wanted: Criteria) -> list[Case]:
+        return services.volumes.cases(stacks, wanted, caller)
+
+    asked = _Asked(query, query.criteria, caller, compared[volumes.middle(stacks)], indexed=True, find=find)
+    described = volumes.described(volume, members, stacks, compared)
+    return _answered(services, asked, is_slice=False) | {"prediction": None, "volume": described}
+
+
+def _answered(services: Services, asked: _Asked, *, is_slice: bool) -> dict[str, Any]:
+    """Return what answers to queries by a slice and by more have in common."""
+    query, criteria, caller = asked.query, asked.criteria, asked.caller
+    around = Around(services, query, asked.slice.series, asked.find, caller, is_slice=is_slice)
     scale = around.scale()
     answers = _answers(services, scale)
-    cases = find(replace(criteria, k=max(criteria.k, query.patients, NEAREST)))
+    cases = asked.find(replace(criteria, k=max(criteria.k, query.patients, NEAREST)))
     shown = answers.cases(cases[: criteria.k])
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},
-        "query": answers.query(found, indexed=indexed),
-        "prediction": prediction(predicted) if predicted else None,
+        "query": answers.query(asked.slice, indexed=asked.indexed),
         "group": query.criteria.group,
         "samePatient": query.criteria.same_patient,
         "message": None if shown else _nothing(query, services.settings.min_similarity, caller),

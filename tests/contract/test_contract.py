@@ -26,6 +26,9 @@ from cbmir.web import Request, Response
 REPOSITORY = Path(__file__).parents[2]
 OPENAPI: dict[str, Any] = json.loads((REPOSITORY / "plugin" / "cbmir" / "openapi.json").read_text(encoding="utf-8"))
 EXAMPLE: dict[str, Any] = json.loads((REPOSITORY / "tests" / "contract" / "similar.json").read_text(encoding="utf-8"))
+VOLUME_EXAMPLE: dict[str, Any] = json.loads(
+    (REPOSITORY / "tests" / "contract" / "volume.json").read_text(encoding="utf-8")
+)
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)
     for path, methods in OPENAPI["paths"].items()
@@ -96,8 +99,9 @@ def post(workplace: Workplace, path: str, document: Any, content_type: str = "ap
 # ---- the example that the viewer is tested with ----
 
 
-def test_the_example_is_an_answer_as_promised() -> None:
-    validate(EXAMPLE, schema("Similar"))
+@pytest.mark.parametrize("example", [EXAMPLE, VOLUME_EXAMPLE])
+def test_the_example_is_an_answer_as_promised(example: dict[str, Any]) -> None:
+    validate(example, schema("Similar"))
 
 
 def test_the_example_has_every_field_that_a_real_answer_has(workplace: Workplace, stored: list[str]) -> None:
@@ -107,6 +111,25 @@ def test_the_example_has_every_field_that_a_real_answer_has(workplace: Workplace
     for case in answer["cases"]:
         assert EXAMPLE["cases"][0].keys() - set(FACTS) == case.keys() - set(FACTS)
         assert EXAMPLE["cases"][0]["slices"][0].keys() == case["slices"][0].keys()
+
+
+@pytest.mark.parametrize("level", [0, 1], ids=["series", "study"])
+def test_the_example_of_a_volume_has_every_field_that_a_real_answer_has(
+    workplace: Workplace, stored: list[str], level: int
+) -> None:
+    asked = workplace.orthanc.above(stored[3])[level]
+    answer = check("similar", workplace.get(f"similar/{asked}"), 200)
+    assert VOLUME_EXAMPLE.keys() == answer.keys()
+    example, real = VOLUME_EXAMPLE["volume"], answer["volume"]
+    assert example.keys() == real.keys()
+    assert example["series"][0].keys() == real["series"][0].keys()
+    assert example["series"][0]["slices"][0].keys() == real["series"][0]["slices"][0].keys()
+    for case in answer["cases"]:
+        assert VOLUME_EXAMPLE["cases"][0].keys() - set(FACTS) == case.keys() - set(FACTS)
+        (example, real) = VOLUME_EXAMPLE["cases"][0]["match"][0], case["match"][0]
+        assert example.keys() == real.keys()
+        assert example["slices"][0].keys() == real["slices"][0].keys()
+        assert len(real["slices"]) == len(answer["volume"]["series"][0]["slices"])
 
 
 @pytest.mark.parametrize(
@@ -151,6 +174,9 @@ def test_every_kind_of_query_is_answered_as_promised(
 ) -> None:
     for name in stored:
         answer = check("similar", workplace.get(f"similar/{name}", **parameters), 200)
+        if not parameters.keys() & {"roi", "class"}:
+            for above in workplace.orthanc.above(name)[:2]:
+                check("similar", workplace.get(f"similar/{above}", **parameters), 200)
         assert (answer["message"] is None) == bool(answer["cases"])
         assert [case["rank"] for case in answer["cases"]] == list(range(1, len(answer["cases"]) + 1))
 
@@ -160,6 +186,9 @@ def test_anonymous_answers_are_as_promised(tmp_path: Path) -> None:
     stored = workplace.store(mr_slice("P1"), mr_slice("P2", 2))
     workplace.work()
     answer = check("similar", workplace.get(f"similar/{stored[0]}"), 200)
+    assert "patient" not in answer["query"]
+    assert all("patient" not in case for case in answer["cases"])
+    answer = check("similar", workplace.get(f"similar/{workplace.orthanc.above(stored[0])[0]}"), 200)
     assert "patient" not in answer["query"]
     assert all("patient" not in case for case in answer["cases"])
     workplace.close()
@@ -234,6 +263,9 @@ def test_errors_are_as_promised(workplace: Workplace, stored: list[str], monkeyp
     check("similar", workplace.get(f"similar/{stored[0]}", k="0"), 400)
     check("similar", workplace.get(f"similar/{NOBODY}"), 404)
     assert check("similar", workplace.get(f"similar/{other}"), 404)["error"]["code"] == "not_indexed"
+    unindexed = workplace.orthanc.above(other)[0]
+    assert check("similar", workplace.get(f"similar/{unindexed}"), 404)["error"]["code"] == "not_indexed"
+    check("similar", workplace.get(f"similar/{workplace.orthanc.above(stored[0])[0]}", frame="2"), 400)
     check("heatmap", workplace.get(f"heatmap/{stored[0]}"), 400)
     check("heatmap", workplace.get(f"heatmap/{stored[0]}", against=NOBODY), 404)
     check("report", workplace.get("report/x"), 400)

@@ -102,6 +102,11 @@ class OrthancDouble:
         name, _, inner = rest.partition("/")
         if inner.startswith("metadata/"):
             return self._known(self.metadata, name).encode()
+        if inner == "statistics":
+            studies = [study for instance, (_, study, _) in self._above.items() if instance in self.files]
+            return json.dumps(
+                {"CountInstances": studies.count(self._known(dict(zip(studies, studies, strict=True)), name))}
+            ).encode()
         if level == "series" and not name:
             page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
             return json.dumps(self._series()[page["since"] : page["since"] + page["limit"]]).encode()
@@ -135,6 +140,18 @@ class OrthancDouble:
                 return orthanc_id
         return None
 
+    def LookupSeries(self, series_instance_uid: str) -> str | None:  # noqa: N802
+        return self._lookup("SeriesInstanceUID", series_instance_uid, 0)
+
+    def LookupStudy(self, study_instance_uid: str) -> str | None:  # noqa: N802
+        return self._lookup("StudyInstanceUID", study_instance_uid, 1)
+
+    def _lookup(self, keyword: str, uid: str, level: int) -> str | None:
+        for orthanc_id, file in self.files.items():
+            if dcmread(io.BytesIO(file), force=True, stop_before_pixels=True).get(keyword) == uid:
+                return self._above[orthanc_id][level]
+        return None
+
     def SetMetricsValue(self, name: str, value: float, kind: int) -> None:  # noqa: N802
         assert kind == self.MetricsType.DEFAULT
         self.metrics[name] = value
@@ -166,7 +183,8 @@ class OrthancDouble:
         above = [self._above[instance] for instance in self.files]
         if level == "series":
             studies = {series: study for series, study, _ in above}
-            return {"ParentStudy": self._known(studies, name)}
+            inside = [instance for instance in self.files if self._above[instance][0] == name]
+            return {"ParentStudy": self._known(studies, name), "Instances": inside}
         if level == "studies":
             patients = {study: patient for _, study, patient in above}
             return {

@@ -191,7 +191,7 @@ def test_priors_are_found_among_the_patient_s_own_studies(workplace: Workplace, 
     ("name", "status", "message"),
     [
         (NOBODY, 404, "there is no such instance"),
-        ("1.2.3.4", 404, "no instance with this SOPInstanceUID"),
+        ("1.2.3.4", 404, "no instance, series or study with this UID"),
         ("", 400, "name an instance"),
         ("x", 400, "name an instance"),
         ("a/b", 400, "name an instance"),
@@ -207,9 +207,14 @@ def test_what_is_no_instance_is_refused_without_repeating_it(
     assert len(said) < 200
 
 
-def test_a_series_study_or_patient_is_told_from_an_instance(workplace: Workplace, stored: list[str]) -> None:
-    for above in workplace.orthanc.above(stored[0]):
-        assert "name one of its instances" in error(workplace.get(f"similar/{above}"), 400)
+def test_a_patient_is_told_from_an_instance(workplace: Workplace, stored: list[str]) -> None:
+    patient = workplace.orthanc.above(stored[0])[2]
+    assert "name one of its instances" in error(workplace.get(f"similar/{patient}"), 400)
+
+
+def test_a_heat_map_of_a_series_is_refused(workplace: Workplace, stored: list[str]) -> None:
+    series = workplace.orthanc.above(stored[0])[0]
+    assert "name one of its instances" in error(workplace.get(f"heatmap/{series}", against=stored[1]), 400)
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "101", "x", "5&k=6"])

@@ -20,7 +20,7 @@ def hit(similarity: float, belongs_to: Series | None = None, *, name: str = "a",
 
 @pytest.mark.parametrize("mode", ["exclude", "only", "include"])
 def test_the_query_s_own_study_is_never_shown(mode: SamePatient) -> None:
-    assert not eligible(hit(1, series("P1", 1, 2)), series("P1", 1, 1), mode)
+    assert not eligible(series("P1", 1, 2), series("P1", 1, 1), mode)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_the_query_s_own_study_is_never_shown(mode: SamePatient) -> None:
 )
 def test_other_studies_of_the_patient_are_shown_as_asked(mode: SamePatient, *, own: bool, others: bool) -> None:
     query = series("P1", 1)
-    assert eligible(hit(1, series("P1", 2)), query, mode) == own
-    assert eligible(hit(1, series("P2", 3)), query, mode) == others
+    assert eligible(series("P1", 2), query, mode) == own
+    assert eligible(series("P2", 3), query, mode) == others
 
 
 def test_a_case_stands_where_its_best_slice_does_and_lists_the_others() -> None:

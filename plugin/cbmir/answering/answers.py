@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 from cbmir.answering.scale import NO_SCALE, Scale
 from cbmir.errors import NotFound
+from cbmir.sequences import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cbmir.archive import Archive
-    from cbmir.cases import Case, Hit
+    from cbmir.cases import Case, Hit, Match
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Prediction
     from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Quality, Series
@@ -73,6 +74,29 @@ def quality(measured: Quality) -> dict[str, Any]:
         "precisionAt10": round(measured.p10, DECIMALS),
         "chance": round(measured.chance, DECIMALS),
     }
+
+
+def kind(series: Series) -> dict[str, str | None]:
+    """Return the sequence and plane of a series, as JSON."""
+    return kind_of(series)._asdict()
+
+
+def _match(match: Match) -> dict[str, Any]:
+    return {
+        "query": match.query,
+        "orthancId": match.series.orthanc_id,
+        "SeriesInstanceUID": match.series.series_instance_uid,
+        "StudyInstanceUID": match.series.study_instance_uid,
+        **kind(match.series),
+        "similarity": round(match.similarity, DECIMALS),
+        "agreement": round(match.agreement, DECIMALS),
+        "slices": [{**place(hit.slice), "similarity": round(hit.similarity, DECIMALS)} for hit in match.hits],
+    }
+
+
+def place(found: CataloguedSlice) -> dict[str, Any]:
+    """Return what names a slice, as JSON."""
+    return {"orthancId": found.orthanc_id, "SOPInstanceUID": found.sop_instance_uid, "frame": found.frame}
 
 
 def _picture(found: CataloguedSlice) -> str:
@@ -149,14 +173,15 @@ class Answers:
             shown.append(
                 {
                     "rank": len(shown) + 1,
-                    "similarity": round(case.best.similarity, DECIMALS),
-                    "percentile": self._scale.percentile(case.best.similarity),
+                    "similarity": round(case.similarity, DECIMALS),
+                    "percentile": self._scale.percentile(case.similarity),
                     "patientOrthancId": series.patient_orthanc_id,
                     "studyOrthancId": series.study_orthanc_id,
                     "seriesOrthancId": series.orthanc_id,
                     **facts,
                     "reportUrl": f"/cbmir/report/{series.study_orthanc_id}" if has_report else None,
                     "slices": [self._slice(hit) for hit in case.hits],
+                    **({"match": [_match(one) for one in case.matches]} if case.matches else {}),
                 }
             )
         return shown

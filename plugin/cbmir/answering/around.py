@@ -33,7 +33,7 @@ UNMEASURED = (
     f" and {FEWEST_SLICES} slices, and is measured in idle moments."
 )
 NOT_A_SLICE = (
-    "Whether this is unusual here cannot be told: that is known of whole slices, not of regions or refinements."
+    "Whether this is unusual here cannot be told: that is known of whole slices, not of series, regions or refinements."
 )
 UNUSUAL = (
     "Nothing{among} looks much like this slice: its nearest is less alike than the nearest of 99 in 100 slices of this"
@@ -44,13 +44,16 @@ UNUSUAL = (
 class Around:
     """Tells of the surroundings of one query. `find` returns the cases of a search for it, as its caller may see."""
 
-    def __init__(self, services: Services, query: Query, own: Series, find: Find, caller: Caller) -> None:
-        """Take the query, the series that it is of, and who asks."""
+    def __init__(  # noqa: PLR0913 - what it looks around from
+        self, services: Services, query: Query, own: Series, find: Find, caller: Caller, *, is_slice: bool
+    ) -> None:
+        """Take the query, the series that it is of, who asks, and whether by a slice or by a whole series or study."""
         self._services = services
         self._query = query
         self._own = own
         self._find = find
         self._caller = caller
+        self._is_slice = is_slice
         self._grounds = Grounds.of(services.settings.verified_provenances)
 
     # ---- what is said of the nearest patients ----
@@ -152,7 +155,7 @@ class Around:
 
     def _is_whole_slice(self) -> bool:
         query = self._query
-        return query.target.region is None and not query.more and not query.less
+        return self._is_slice and query.target.region is None and not query.more and not query.less
 
     def calibration(self, scale: Scale) -> dict[str, Any]:
         """Return whether similarities have a scale here and, to those who may be told, what it was measured on."""

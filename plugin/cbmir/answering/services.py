@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cbmir.search import Search
+from cbmir.volumes.search import VolumeSearch
 
 if TYPE_CHECKING:
     from cbmir.access import Gatekeeper
@@ -44,6 +45,11 @@ class Services:
         """Return the same parts with another space to answer from."""
         search = searching(self.catalogue, space, self.settings)
         return replace(self, embedder=space.embedder, index=space.index, search=search)
+
+    @property
+    def volumes(self) -> VolumeSearch:
+        """The search by whole series and studies in the same space."""
+        return VolumeSearch(self.catalogue, self.search, self.embedder.model_id)
 
 
 @dataclass(slots=True)

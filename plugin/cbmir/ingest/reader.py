@@ -69,4 +69,5 @@ class Reader:
             study_instance_uid=instance.study_instance_uid,
             series_instance_uid=instance.series_instance_uid,
             facts=instance.facts,
+            plane=instance.plane,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cbmir.records import FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cbmir.answering.matching import Condition
 
@@ -63,7 +63,8 @@ CREATE TABLE series (
     StudyInstanceUID TEXT NOT NULL,
     SeriesInstanceUID TEXT NOT NULL,
     {"".join(f"{keyword} TEXT, " for keyword in FACTS)}
-    age_in_days REAL
+    age_in_days REAL,
+    plane TEXT  -- of all its slices: axial, coronal, sagittal, mixed; NULL where unknown
 );
 CREATE INDEX series_study ON series(study_orthanc_id);
 CREATE INDEX series_patient ON series(patient);
@@ -132,11 +133,12 @@ ALTER TABLE diagnosis RENAME TO diagnosis_2;
 INSERT INTO diagnosis SELECT orthanc_id, label, provenance FROM diagnosis_2;
 DROP TABLE diagnosis_2;
 {_DAY}
+ALTER TABLE series ADD COLUMN plane TEXT;
 PRAGMA user_version = 3;
 """,
 }
 """Version → what makes the next one of it. From 2 on, an instance may have vectors of two models; from 3 on, a label
-may be said on several grounds, and there are figures by day of any kind."""
+may be said on several grounds, series have planes, and there are figures by day of any kind."""
 
 
 _SAID = (
@@ -181,9 +183,14 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
         yield list(values[start : start + VARIABLES])
 
 
-def upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
-    """Return a statement that inserts a row in place of the one with the same key."""
-    updates = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+def upsert(table: str, columns: Sequence[str], key: Sequence[str], merged: Mapping[str, str] | None = None) -> str:
+    """Return a statement that inserts a row in place of the one with the same key.
+
+    `merged` holds the columns whose new value depends on the old one, with the SQL for it.
+    """
+    updates = ", ".join(
+        f"{name} = {(merged or {}).get(name, f'excluded.{name}')}" for name in columns if name not in key
+    )
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks(columns)})"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"

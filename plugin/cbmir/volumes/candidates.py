@@ -1,0 +1,91 @@
+"""Which series or studies are worth a comparison: those that slices of the query have neighbours in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbmir.sequences import agreement, kind_of
+from cbmir.volumes.interaction import evenly, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cbmir.records import Series
+    from cbmir.volumes.question import Stack
+
+    Near = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
+    """Of each probe, the labels that it found and their similarities, the most similar first."""
+
+PROBES = 48
+"""Slices of the query whose neighbours are looked at: the most unlike ones."""
+
+
+class Probes:
+    """The slices of a query whose neighbours name the candidates.
+
+    Attributes
+    ----------
+    vectors
+        (p, dim) unit rows.
+    weights
+        (p,) how much each counts, together 1.
+    stacks
+        (p,) which series of the query each is of.
+
+    """
+
+    def __init__(self, query: Sequence[Stack]) -> None:
+        """Choose them."""
+        shares = evenly([len(stack.labels) for stack in query], PROBES)
+        chosen = [spread(stack.vectors, len(share)) for stack, share in zip(query, shares, strict=True)]
+        self.vectors = np.concatenate([stack.vectors[places] for stack, places in zip(query, chosen, strict=True)])
+        weights = np.concatenate([stack.weights[places] for stack, places in zip(query, chosen, strict=True)])
+        self.weights = weights / weights.sum()
+        self.stacks = np.repeat(np.arange(len(query)), [len(places) for places in chosen])
+
+
+def promising(
+    query: Sequence[Stack],
+    probes: Probes,
+    near: Near,
+    series_of: Mapping[int, Series],
+    unit_of: Callable[[Series], str | None],
+) -> list[str]:
+    """Return the candidates that the probes' neighbours are of, the most promising first.
+
+    A probe that found none of a candidate counts as if the candidate had a slice as far away as the farthest found.
+
+    Parameters
+    ----------
+    query, probes, near
+        The query, and what its probes found.
+    series_of
+        Label → series; what is missing is passed over.
+    unit_of
+        Series → the candidate that it is of; None for what must not be shown.
+
+    """
+    units: dict[str, int] = {}
+    known: dict[str, tuple[int, NDArray[np.float32]]] = {}
+    for one in series_of.values():
+        if one.orthanc_id not in known:
+            unit, kind = unit_of(one), kind_of(one)
+            number = -1 if unit is None else units.setdefault(unit, len(units))
+            known[one.orthanc_id] = number, np.array([agreement(stack.kind, kind) for stack in query], np.float32)
+    if not units:
+        return []
+    best = np.empty((len(units), len(near)), np.float32)
+    for place, (labels, similarities) in enumerate(near):
+        best[:, place] = similarities[-1] if len(similarities) else -1
+        there = [known[series_of[label].orthanc_id] if label in series_of else (-1, None) for label in labels.tolist()]
+        numbers = np.array([number for number, _ in there])
+        agreed = np.array([1 if factors is None else factors[probes.stacks[place]] for _, factors in there], np.float32)
+        ours = numbers >= 0
+        np.maximum.at(best[:, place], numbers[ours], (similarities * agreed)[ours])
+    order = np.argsort(-(best @ probes.weights), kind="stable")
+    names = list(units)
+    return [names[place] for place in order]
