@@ -14,12 +14,13 @@ from cbmir import __version__
 from cbmir.access import require
 from cbmir.answering import answers
 from cbmir.answering.atlas import atlas
-from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query
-from cbmir.audit import INSTANCES_ACCESSED, QUERY
+from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query, parse_selection
+from cbmir.audit import INSTANCES_ACCESSED, INSTANCES_CREATED, QUERY
 from cbmir.errors import BadRequest, CatalogueDamaged, Forbidden, NotFound, Unavailable
+from cbmir.saving.save import save
 from cbmir.similar import NO_STUDY, heatmap, report, similar
 from cbmir.watching.nightly import DRIFT, SCANNERS
-from cbmir.web import answer, failure, method_not_allowed
+from cbmir.web import answer, credentials, failure, method_not_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +79,7 @@ class Api:
             "map": ("GET", self._map),
             "reindex": ("POST", self._reindex),
             "feedback": ("GET, POST", self._feedback),
+            "save": ("POST", self._save),
         }
         if name not in routes or (rest and name not in {"similar", "heatmap", "report"}):
             raise NotFound(f"no such route; there are {', '.join(f'/cbmir/{route}' for route in routes)}")
@@ -209,6 +211,21 @@ class Api:
         number = services.catalogue.reopen(states)
         services.inbox.reconcile()
         return answer({"queued": number}, 202)
+
+    # ---- POST /cbmir/save ----
+
+    def _save(self, request: Request, _rest: str) -> Response:
+        services = self._services()
+
+        def work() -> dict[str, Any]:
+            selection = parse_selection(
+                _posted(request, '{"query": {"instance": "<instance>"}, "hits": [{"instance": "<instance>"}]}')
+            )
+            shown = credentials(request, services.settings.credential_headers)
+            with self._slot():
+                return save(services, selection, services.gatekeeper.caller(request), shown)
+
+        return answer(services.audit.recorded(INSTANCES_CREATED, request, work), 201)
 
     # ---- GET, POST /cbmir/feedback ----
 

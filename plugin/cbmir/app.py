@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cbmir.audit import Audit
     from cbmir.catalogue import Catalogue
     from cbmir.ingest.spaces import Space, Spaces
+    from cbmir.saving.delivery import Delivery
     from cbmir.settings import Settings
 
 NICENESS = 10
@@ -46,12 +47,18 @@ class App:
     """Owns the worker's thread and the state that the API answers from."""
 
     def __init__(
-        self, archive: Archive, settings: Settings, log: Callable[[str], None], gatekeeper: Gatekeeper
+        self,
+        archive: Archive,
+        settings: Settings,
+        log: Callable[[str], None],
+        gatekeeper: Gatekeeper,
+        delivery: Delivery,
     ) -> None:
         """Prepare; nothing is loaded until `start`."""
         self._archive = archive
         self._settings = settings
         self._gatekeeper = gatekeeper
+        self._delivery = delivery
         self._log = log
         self._state = State()
         self._thread: threading.Thread | None = None
@@ -138,6 +145,7 @@ class App:
             self._gatekeeper,
             audit,
             Censuses(catalogue),
+            self._delivery,
         )
         self._state.name = "running"
         if spaces.trouble:

@@ -50,11 +50,12 @@ def gatekeeper(configuration: Mapping[str, Any], settings: Settings) -> Gatekeep
     """Return the gatekeeper that fits the configuration of Orthanc."""
     if settings.access_control == "off" or (settings.access_control == "auto" and not _tells_apart(configuration)):
         return ANYONE
-    return Loopback(
-        int(configuration.get("HttpPort", 8042)),
-        tls=bool(configuration.get("SslEnabled", False)),
-        headers=settings.credential_headers,
-    )
+    return Loopback(door(configuration), settings.credential_headers)
+
+
+def door(configuration: Mapping[str, Any]) -> Door:
+    """Return where an Orthanc of this configuration listens."""
+    return Door(int(configuration.get("HttpPort", 8042)), tls=bool(configuration.get("SslEnabled", False)))
 
 
 def _tells_apart(configuration: Mapping[str, Any]) -> bool:
@@ -63,13 +64,32 @@ def _tells_apart(configuration: Mapping[str, Any]) -> bool:
     return bool(configuration.get("AuthenticationEnabled", remote) or configuration.get("Authorization"))
 
 
+class Door:
+    """Where this machine's Orthanc listens."""
+
+    def __init__(self, port: int, *, tls: bool) -> None:
+        """Take the port, and whether TLS is spoken there."""
+        self._port = port
+        self._tls = _own_certificate() if tls else None
+
+    def __str__(self) -> str:
+        """Return the address."""
+        return f"127.0.0.1:{self._port}"
+
+    def connection(self, until: float) -> http.client.HTTPConnection:
+        """Return a connection, not yet opened, that waits for each answer until then at most."""
+        seconds = max(0.001, until - time.monotonic())
+        if self._tls:
+            return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=seconds, context=self._tls)
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
+
+
 class Loopback:
     """Asks this machine's Orthanc. Nothing of a request but the named headers is handed on."""
 
-    def __init__(self, port: int, *, tls: bool, headers: Sequence[str]) -> None:
+    def __init__(self, door: Door, headers: Sequence[str]) -> None:
         """Take where Orthanc listens, and the names of the headers that tell who a caller is."""
-        self._port = port
-        self._tls = _own_certificate() if tls else None
+        self._door = door
         self._headers = headers
         self._threads = ThreadPoolExecutor(CONNECTIONS, "cbmir-access")
         self._verdicts = _Verdicts()
@@ -99,11 +119,11 @@ class Loopback:
 
     def _ask(self, uris: list[str], shown: Credentials, until: float) -> dict[str, bool]:
         """Return Orthanc's verdict on each, over one connection, which is then given back."""
-        connection = self._connection(until)
+        connection = self._door.connection(until)
         verdicts: dict[str, bool] = {}
         try:
             for uri in uris:
-                _limit(connection, until)
+                limit(connection, until)
                 connection.request("GET", uri, headers=shown)
                 with connection.getresponse() as response:
                     response.read()
@@ -111,19 +131,13 @@ class Loopback:
         except KeyError:
             raise Unavailable("Orthanc failed to say what this caller may see") from None
         except (OSError, http.client.HTTPException, ValueError):
-            raise Unavailable(f"Orthanc cannot be asked at 127.0.0.1:{self._port} what this caller may see") from None
+            raise Unavailable(f"Orthanc cannot be asked at {self._door} what this caller may see") from None
         finally:
             connection.close()
         return verdicts
 
-    def _connection(self, until: float) -> http.client.HTTPConnection:
-        seconds = max(0.001, until - time.monotonic())
-        if self._tls:
-            return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=seconds, context=self._tls)
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=seconds)
 
-
-def _limit(connection: http.client.HTTPConnection, until: float) -> None:
+def limit(connection: http.client.HTTPConnection, until: float) -> None:
     """Have the next answer come before the time is over. Raises TimeoutError where it is."""
     seconds = until - time.monotonic()
     if seconds <= 0:

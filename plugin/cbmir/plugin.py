@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbmir.loopback import gatekeeper
+from cbmir.loopback import door, gatekeeper
 from cbmir.pages import viewer
 from cbmir.pages.status_page import with_status_page
+from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings, parse
 from cbmir.web import Request, Response, decoded, disabled, failure
 
@@ -49,7 +50,7 @@ def register(sdk: Any, *, on_stored: OnStored | None = None, on_change: OnChange
         if settings.enabled:
             data = _data_directory(sdk, configuration, settings)
             settings = replace(settings, data_directory=str(data), credential_headers=_telling(configuration, settings))
-            app = _app(sdk, settings, gatekeeper(configuration, settings))
+            app = _app(sdk, settings, gatekeeper(configuration, settings), Delivery(door(configuration)))
             handler = _on_own_threads(app.api)
     except Exception as error:  # noqa: BLE001 - an exception while it loads would stop Orthanc
         handler = _disabled(sdk, error)
@@ -75,12 +76,12 @@ def _telling(configuration: dict[str, Any], settings: Settings) -> tuple[str, ..
     return (*settings.credential_headers, *configuration.get("Authorization", {}).get("TokenHttpHeaders", []))
 
 
-def _app(sdk: Any, settings: Settings, gatekeeper: Gatekeeper) -> App:
+def _app(sdk: Any, settings: Settings, gatekeeper: Gatekeeper, delivery: Delivery) -> App:
     """Return the app, not yet started. Raises where the packages it needs are not installed."""
     from cbmir.app import App  # noqa: PLC0415 - brings numpy, which may be missing
     from cbmir.archive import Archive  # noqa: PLC0415
 
-    return App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"), gatekeeper)
+    return App(Archive(sdk), settings, lambda message: sdk.LogWarning(f"cbmir: {message}"), gatekeeper, delivery)
 
 
 def _disabled(sdk: Any, error: Exception) -> Handler:

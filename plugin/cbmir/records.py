@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SYSTEM = "orthanc-cbmir"
+"""What documents name as their maker."""
+
 FACTS = (
     "Modality",
     "BodyPartExamined",

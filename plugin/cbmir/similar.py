@@ -222,6 +222,11 @@ def _vector(services: Services, target: Target) -> tuple[CataloguedSlice, NDArra
     return found, vector, False
 
 
+def searched(services: Services, target: Target) -> tuple[CataloguedSlice, NDArray[np.float32]]:
+    """Return a slice, and the (dim,) unit vector that a query for it (or for its region) searches by."""
+    return _vector(services, target)[:2]
+
+
 def _open(services: Services, target: Target) -> _Opened:
     """Read a slice, and embed it or its region place by place."""
     found, image = _read(services, _orthanc_id(services, target.identifier), target.frame)

@@ -12,7 +12,9 @@ import pytest
 from dicom_files import mr_slice, picture
 from jsonschema import Draft202012Validator, ValidationError
 from parts import Workplace, tiny_embedder
+from orthanc_double import OrthancDouble
 from reports import structured_report
+from storing import Storing
 
 import cbmir
 from cbmir import web
@@ -240,6 +242,24 @@ def test_the_map_is_as_promised_before_and_after_it_is_drawn(workplace: Workplac
     assert OPENAPI["components"]["schemas"]["Map"]["properties"]["points"]["maxItems"] == MOST_DRAWN
 
 
+def test_a_saved_search_is_as_promised(tmp_path: Path) -> None:
+    orthanc = OrthancDouble()
+    storing = Storing(orthanc)
+    workplace = Workplace(tmp_path, orthanc=orthanc, delivery=storing.delivery)
+    query, hit = workplace.store(mr_slice("P1"), mr_slice("P2", 2))
+    workplace.work()
+    given = {"query": {"instance": query, "roi": "1,1,9,9"}, "hits": [{"instance": hit, "frame": 1}]}
+    validate(given, schema("SaveRequest"))
+    check("save", post(workplace, "save", given), 201)
+    check("save", post(workplace, "save", {}), 400)
+    check("save", post(workplace, "save", {**given, "query": {"instance": NOBODY}}), 404)
+    storing.status = 403
+    check("save", post(workplace, "save", given), 403)
+    storing.close()
+    check("save", post(workplace, "save", given), 503)
+    workplace.close()
+
+
 def test_the_status_is_as_promised_in_every_state(workplace: Workplace, stored: list[str]) -> None:
     assert stored
     workplace.store(mr_slice("CT", 9, Modality="CT"))
@@ -372,7 +392,7 @@ def test_the_description_is_of_this_version_and_whole() -> None:
 
 
 def test_every_kind_of_answer_forbids_what_is_not_described() -> None:
-    open_on_purpose = {"ModelCard", "FeedbackGiven", "ReindexRequest"}
+    open_on_purpose = {"ModelCard", "FeedbackGiven", "ReindexRequest", "SaveRequest"}
     for name, one in OPENAPI["components"]["schemas"].items():
         if one.get("type") == "object" and name not in open_on_purpose:
             assert one["additionalProperties"] is False, name

@@ -28,6 +28,8 @@ from cbmir import indexer as indexer_module
 from cbmir.access import ANYONE
 from cbmir.app import App
 from cbmir.archive import Archive
+from cbmir.loopback import Door
+from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings
 from cbmir.web import Request
 
@@ -67,7 +69,13 @@ class Damage:
 
     def start(self, directory: Path) -> None:
         """Start the plugin, wait until it is at rest, check it, stop it."""
-        app = App(Archive(self.orthanc), Settings(data_directory=str(directory)), self.log.append, ANYONE)
+        app = App(
+            Archive(self.orthanc),
+            Settings(data_directory=str(directory)),
+            self.log.append,
+            ANYONE,
+            Delivery(Door(1, tls=False)),
+        )
         app.start()
         try:
             until(lambda: at_rest(get(app, "status")), lambda: get(app, "status"))

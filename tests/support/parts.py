@@ -22,8 +22,10 @@ from cbmir.indexer import Indexer
 from cbmir.ingest.inbox import Inbox, Progress
 from cbmir.ingest.reader import Reader
 from cbmir.ingest.spaces import open_spaces
+from cbmir.loopback import Door
 from cbmir.records import Embedded, Series, Window
 from cbmir.reports.studies import Reports
+from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.web import Request, Response
@@ -116,6 +118,7 @@ class Workplace:
         installed: Mapping[str, Embedder] | None = None,
         orthanc: OrthancDouble | None = None,
         gatekeeper: Gatekeeper = ANYONE,
+        delivery: Delivery | None = None,
         **settings: Any,
     ) -> None:
         """Put the parts together, running as after a start, with one model or those installed, by their folders."""
@@ -158,6 +161,7 @@ class Workplace:
             gatekeeper,
             Audit(None, (), self.log.append),
             Censuses(self.catalogue),
+            delivery or Delivery(Door(1, tls=False)),
         )
         self.state = State("running", None, self.services)
         self.api = Api(self.state, self.settings.max_parallel_queries, self.log.append)

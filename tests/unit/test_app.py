@@ -21,6 +21,8 @@ from cbmir.access import ANYONE
 from cbmir.app import App
 from cbmir.archive import Archive
 from cbmir.index import SliceIndex
+from cbmir.loopback import Door
+from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.web import Request, Response
@@ -45,7 +47,7 @@ class House:
 
     def app(self, **settings: Any) -> App:
         chosen = Settings(**{"data_directory": str(self.directory / "cbmir"), **settings})
-        self.apps.append(App(Archive(self.orthanc), chosen, self.log.append, ANYONE))
+        self.apps.append(App(Archive(self.orthanc), chosen, self.log.append, ANYONE, Delivery(Door(1, tls=False))))
         return self.apps[-1]
 
     def store(self, app: App, *datasets: Any) -> list[str]:

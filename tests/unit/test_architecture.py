@@ -29,7 +29,9 @@ LONGEST_MODULE = 400
 
 HOMES = {
     "orthanc": {"main.py"},
-    "pydicom": {"instance.py"},
+    # reading files, and writing documents
+    "pydicom": {"instance.py", "documents.py"},
+    "highdicom": {"documents.py"},
     "sqlite3": {"sqlite.py"},
     "hnswlib": {"index.py"},
     "onnxruntime": {"embedding.py"},
@@ -95,6 +97,11 @@ def test_torch_is_imported_only_when_it_is_asked_for() -> None:
     for path in SOURCES:
         if path.name != "network.py":
             assert "cbmir.network" not in imported(path, at_import_only=True), path.name
+
+
+def test_highdicom_is_imported_only_when_a_search_is_saved() -> None:
+    for path in SOURCES:
+        assert "cbmir.saving.documents" not in imported(path, at_import_only=True), path.name
 
 
 def test_the_library_imports_itself_without_going_in_circles() -> None:
@@ -185,7 +192,7 @@ def test_importing_the_library_takes_no_time() -> None:
 
 def test_what_runs_before_the_packages_are_found_needs_none_of_them() -> None:
     """main.py must be able to say that a package is missing."""
-    outside = {"numpy", "pydicom", "hnswlib", "onnxruntime", "torch"}
+    outside = {"numpy", "highdicom", "pydicom", "hnswlib", "onnxruntime", "torch"}
     seen, waiting = set(), [PLUGIN / "main.py"]
     while waiting:
         path = waiting.pop()

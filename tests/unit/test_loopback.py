@@ -12,7 +12,7 @@ import pytest
 from cbmir import loopback
 from cbmir.access import ANYONE
 from cbmir.errors import Unavailable
-from cbmir.loopback import CONNECTIONS, Loopback, gatekeeper
+from cbmir.loopback import CONNECTIONS, Door, Loopback, gatekeeper
 from cbmir.settings import Settings
 from cbmir.web import Request
 
@@ -72,7 +72,7 @@ def orthanc() -> Iterator[Answering]:
 
 
 def keeper(orthanc: Answering, *headers: str) -> Loopback:
-    return Loopback(orthanc.port, tls=False, headers=headers or ("Authorization",))
+    return Loopback(Door(orthanc.port, tls=False), headers or ("Authorization",))
 
 
 def caller(orthanc: Answering, **headers: str) -> Caller:
@@ -94,7 +94,7 @@ def test_any_other_answer_shows_nothing_at_all(orthanc: Answering, status: int) 
 
 def test_where_nobody_answers_nothing_is_shown() -> None:
     with pytest.raises(Unavailable, match="cannot be asked"):
-        Loopback(1, tls=False, headers=()).caller(Request("GET", "")).studies(["a"])
+        Loopback(Door(1, tls=False), ()).caller(Request("GET", "")).studies(["a"])
 
 
 def test_only_the_named_headers_are_handed_on(orthanc: Answering) -> None:
@@ -199,7 +199,7 @@ def test_over_tls_orthanc_is_asked_as_well(orthanc: Answering, tmp_path: Path) -
     context.load_cert_chain(certificate, key)
     orthanc.server.socket = context.wrap_socket(orthanc.server.socket, server_side=True)
     orthanc.statuses["/studies/a"] = 200
-    assert Loopback(orthanc.port, tls=True, headers=()).caller(Request("GET", "")).studies(["a", "b"]) == {"a"}
+    assert Loopback(Door(orthanc.port, tls=True), ()).caller(Request("GET", "")).studies(["a", "b"]) == {"a"}
 
 
 def test_nothing_to_ask_is_not_asked(orthanc: Answering) -> None:

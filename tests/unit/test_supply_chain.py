@@ -113,8 +113,8 @@ def test_the_bill_of_materials_names_what_ships_with_version_and_hash() -> None:
     for wanted in GROUPS["plugin"]:
         assert f"pkg:pypi/{wanted.replace('==', '@')}" in by_ref
     assert any(ref.startswith("pkg:npm/%40ohif/app@") for ref in by_ref)
-    react = next(one for ref, one in by_ref.items() if ref.startswith("pkg:npm/react@"))
-    assert len(react["hashes"][0]["content"]) == 128
+    preact = next(one for ref, one in by_ref.items() if ref.startswith("pkg:npm/preact@"))
+    assert len(preact["hashes"][0]["content"]) == 128
     card = json.loads((REPOSITORY / "plugin" / "cbmir" / "models" / "figshare-gem" / "card.json").read_text())
     assert by_ref["model:figshare-gem"]["hashes"][0]["content"] == card["sha256"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cbmir.answering import matching
@@ -67,6 +67,14 @@ class Comparison:
     against: Target
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A search to be saved: what was asked about, and the hits that a reader chose, all by their Orthanc ids."""
+
+    query: Target
+    hits: tuple[Target, ...]
+
+
 def parse_query(identifier: str, parameters: Mapping[str, str], min_similarity: float) -> Query:
     """Return what /cbmir/similar/<identifier>?<parameters> asks.
 
@@ -117,6 +125,29 @@ def parse_feedback(posted: Mapping[str, Any], model: str, now: datetime) -> Feed
     query_frame, hit_frame = (_posted_frame(posted, name) for name in ("queryFrame", "hitFrame"))
     time = now.isoformat(timespec="seconds")
     return Feedback(posted["query"], query_frame, posted["hit"], hit_frame, posted["verdict"], model, time)
+
+
+def parse_selection(posted: Mapping[str, Any]) -> Selection:
+    """Return what POST /cbmir/save is to keep. Raises BadRequest as parse_query."""
+    hits = posted.get("hits")
+    if not isinstance(hits, list) or not 1 <= len(hits) <= MOST_CASES:
+        raise BadRequest(f"hits must be a list of 1 to {MOST_CASES} slices")
+    query = posted.get("query")
+    target = _posted_slice(query, "query")
+    region = query.get("roi") if isinstance(query, dict) else None
+    if region is not None:
+        target = replace(target, region=_region(region if isinstance(region, str) else ""))
+    return Selection(target, tuple(_posted_slice(hit, "hits") for hit in hits))
+
+
+def _posted_slice(posted: Any, name: str) -> Target:
+    if (
+        not isinstance(posted, dict)
+        or not isinstance(posted.get("instance"), str)
+        or not is_orthanc_id(posted["instance"])
+    ):
+        raise BadRequest(f'{name} must name slices such as {{"instance": "<Orthanc id>", "frame": 1}}')
+    return Target(posted["instance"], _posted_frame(posted, "frame"))
 
 
 def _posted_frame(posted: Mapping[str, Any], name: str) -> int:

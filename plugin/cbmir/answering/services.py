@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cbmir.ingest.reader import Reader
     from cbmir.ingest.spaces import Space
     from cbmir.reports.studies import Reports
+    from cbmir.saving.delivery import Delivery
     from cbmir.settings import Settings
     from cbmir.store.protocols import VectorIndex
 
@@ -40,6 +41,7 @@ class Services:
     gatekeeper: Gatekeeper
     audit: Audit
     censuses: Censuses
+    delivery: Delivery
 
     def of(self, space: Space) -> Services:
         """Return the same parts with another space to answer from."""

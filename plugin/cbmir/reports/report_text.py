@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.errors import UnsupportedSlice
 from cbmir.instance import parsed, unreadable
-from cbmir.records import one_line
+from cbmir.records import SYSTEM, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +45,8 @@ def first_lines(dicom: bytes) -> list[str]:
     """
     with unreadable("report"):
         held = parsed(dicom)
+        if str(held.get("Manufacturer", "")) == SYSTEM:
+            raise UnsupportedSlice("the object is a search that was saved, which tells nothing of the patient")
         kind = str(held.get("SOPClassUID", ""))
         if kind in TEXT_REPORTS:
             return _first(_content(held, DEPTH))

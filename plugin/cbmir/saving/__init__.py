@@ -1,0 +1,1 @@
+"""A search that a reader keeps: its documents, and how they get into Orthanc."""
