@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from dicom_files import mr_slice, picture
 from jsonschema import Draft202012Validator, ValidationError
-from parts import Workplace, tiny_embedder
 from orthanc_double import OrthancDouble
+from parts import Workplace, tiny_embedder
 from reports import structured_report
 from storing import Storing
 
