@@ -69,10 +69,11 @@ def work_and_stop(orthanc: OrthancProcess) -> int:
     """Store, overwrite and delete slices, and stop. Return the exit code, wherever Orthanc came to its end."""
     with contextlib.suppress(httpx.HTTPError):
         before = sorted(orthanc.instances())
-        for number in range(3):
+        for number in (0, 1, 1):
             orthanc.upload(mr_file("C", study=len(before), number=number))
-        orthanc.upload(mr_file("A"))
-        orthanc.delete(f"/instances/{before[0]}")
+        # the archive stays small: else each life has more steps than the one before, and n never passes the last
+        for instance in before[1:]:
+            orthanc.delete(f"/instances/{instance}")
         wait_for(lambda: not orthanc.is_alive() or is_at_rest(orthanc), "the slices are indexed")
     return orthanc.stop() if orthanc.is_alive() else orthanc.wait_for_end()
 

@@ -260,6 +260,19 @@ def test_labels_are_replaced_as_a_whole(catalogue: Catalogue) -> None:
     assert catalogue.labels([one.orthanc_id, "x"]) == {one.orthanc_id: [], "x": []}
 
 
+def test_labels_that_are_there_already_are_not_written_again(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start compares the labels of every study and series: it once wrote all of them anew."""
+    one = series()
+    put(catalogue, "a", one)
+    said = [Label("b", "report"), Label("a", "histology"), Label("a", "again")]
+    catalogue.set_labels(one.orthanc_id, said)
+    monkeypatch.setattr(catalogue, "_transaction", lambda: pytest.fail("something was written"))
+    catalogue.set_labels(one.orthanc_id, said)
+    catalogue.set_labels(one.study_orthanc_id, [])
+
+
 def test_parents_are_the_series_and_studies_with_an_instance(catalogue: Catalogue) -> None:
     one = series()
     put(catalogue, "a", one)

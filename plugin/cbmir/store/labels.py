@@ -26,12 +26,15 @@ class Labels(Database):
     """Who said what on what ground. All writing is by the worker's thread."""
 
     def set_labels(self, orthanc_id: str, labels: Iterable[Label]) -> None:
-        """Replace the labels of a study, series or instance."""
+        """Replace the labels of a study, series or instance; where they are the same, nothing is written."""
+        said = set(labels)
+        if said == set(self.labels([orthanc_id])[orthanc_id]):
+            return
         with self._transaction() as database:
             database.execute("DELETE FROM diagnosis WHERE orthanc_id = ?", (orthanc_id,))
             database.executemany(
-                "INSERT INTO diagnosis VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                [(orthanc_id, label.label, label.provenance) for label in labels],
+                "INSERT INTO diagnosis VALUES (?, ?, ?)",
+                [(orthanc_id, label.label, label.provenance) for label in said],
             )
 
     def labels(self, orthanc_ids: Sequence[str]) -> dict[str, list[Label]]:
