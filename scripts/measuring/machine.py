@@ -35,8 +35,10 @@ def load() -> list[float]:
 
 
 def _first_line(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (done.stdout.splitlines() or [""])[0]
+    with contextlib.suppress(FileNotFoundError):  # a fresh Debian has no git
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (done.stdout.splitlines() or [""])[0]
+    return ""
 
 
 def _processor() -> str:
