@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from orthanc_process import OrthancProcess
 
 KILLED = -signal.SIGKILL
+LIVES = itertools.count(1)
+"""A study of its own for each: an image that was there before would be at rest before it is even noticed again."""
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,9 @@ def work_and_stop(orthanc: OrthancProcess) -> int:
     """Store, overwrite and delete slices, and stop. Return the exit code, wherever Orthanc came to its end."""
     with contextlib.suppress(httpx.HTTPError):
         before = sorted(orthanc.instances())
+        study = next(LIVES)
         for number in (0, 1, 1):
-            orthanc.upload(mr_file("C", study=len(before), number=number))
+            orthanc.upload(mr_file("C", study=study, number=number))
         # the archive stays small: else each life has more steps than the one before, and n never passes the last
         for instance in before[1:]:
             orthanc.delete(f"/instances/{instance}")
