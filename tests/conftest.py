@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from orthanc_process import OrthancProcess
 from parts import Workplace
+from postgres_server import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,23 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
     workplace = Workplace(tmp_path)
     yield workplace
     workplace.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Return a running PostgreSQL with pgvector, which all tests share."""
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> str:
+    """Return the connection string of a database without our tables."""
+    postgres_server.execute("DROP SCHEMA IF EXISTS cbmir CASCADE")
+    return postgres_server.conninfo()
 
 
 @pytest.fixture

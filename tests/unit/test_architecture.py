@@ -33,6 +33,9 @@ HOMES = {
     "pydicom": {"instance.py", "documents.py"},
     "highdicom": {"documents.py"},
     "sqlite3": {"sqlite.py"},
+    # what several nodes share; only where "Database" names one
+    "psycopg": {"pool.py"},
+    "psycopg_pool": {"pool.py"},
     "hnswlib": {"index.py"},
     "onnxruntime": {"embedding.py"},
     "torch": {"network.py", "trunks.py"},
