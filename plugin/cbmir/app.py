@@ -16,13 +16,13 @@ from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.audit import open_audit
 from cbmir.embedding import load
-from cbmir.errors import CbmirError, SettingsError
+from cbmir.errors import CbmirError, SettingsError, Unavailable
 from cbmir.indexer import Indexer
 from cbmir.ingest.inbox import Inbox, Progress
 from cbmir.ingest.reader import Reader
 from cbmir.ingest.spaces import open_spaces
 from cbmir.reports.studies import Reports
-from cbmir.store.sqlite import SqliteCatalogue
+from cbmir.store.opening import open_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 NICENESS = 10
 """Of the worker's threads, as of nice(1): where the processors are all busy, receiving images comes first."""
+
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""Between two tries to reach a database."""
 
 STOP_SECONDS = 10.0
 """How long Orthanc's stop may wait for the batch at work."""
@@ -94,17 +97,33 @@ class App:
             with _exclusive(directory):
                 if directory.stat().st_mode & 0o077:
                     self._log(f"others than its owner may enter {directory}, which holds patient data: chmod 700 it")
-                self._run()
+                self._run_patiently()
         except CbmirError as error:
             self.disable(str(error))
         except Exception as error:  # noqa: BLE001 - nothing of ours may end Orthanc
             self.disable(f"{type(error).__name__}: {error}")
 
+    def _run_patiently(self) -> None:
+        """Run; where the database is on a server that cannot be reached yet, try again until Orthanc stops."""
+        pause = SHORTEST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._run()
+            except Unavailable as error:
+                if not self._settings.database:
+                    raise
+                if self._state.reason != str(error):
+                    self._log(f"waiting: {error}")
+                self._state.name, self._state.reason = "starting", str(error)
+            if self.inbox.closed.wait(pause):
+                return None
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
     def _run(self) -> None:
         settings = self._settings
         directory = Path(settings.data_directory)
         threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
-        catalogue = SqliteCatalogue.opened(directory / "catalogue.sqlite", self._log)
+        catalogue = open_catalogue(settings, self._log)
         reader = Reader(self._archive, settings)
         spaces = open_spaces(catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=threads))
         audit = open_audit(settings, directory, self._log)
@@ -147,7 +166,7 @@ class App:
             Censuses(catalogue),
             self._delivery,
         )
-        self._state.name = "running"
+        self._state.name, self._state.reason = "running", None
         if spaces.trouble:
             self._log(spaces.trouble)
         self._log(f"running with model {answering.model} and {len(answering.index)} slices")

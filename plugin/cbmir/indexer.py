@@ -33,6 +33,9 @@ BATCHES_AT_A_TIME = 4
 RECONCILE_SECONDS = 24 * 3600.0
 HOUSEKEEPING_SECONDS = 5.0
 IDLE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
+"""Between two tries of what fails."""
+
 HOLD_UP_SECONDS = 0.25
 """Between two looks at the queue while a burst holds up the indexing."""
 
@@ -86,7 +89,7 @@ class Indexer:
         """
         self._inbox.overflowed.set()
         housekeeping = reconciled = snapshot = time.monotonic()
-        busy = True
+        busy, pause = True, IDLE_SECONDS
         while not self._inbox.closed.is_set():
             now = self._progress.beat = time.monotonic()
             try:
@@ -108,11 +111,13 @@ class Indexer:
                     self._maintain()
                 self._progress.trouble = self._snapshot_trouble or self._change.trouble or self._spaces.trouble
                 self._require_sound()
+                pause = IDLE_SECONDS
             except Exception as error:  # noqa: BLE001 - a full disk or a locked catalogue may pass
                 self._require_sound(error)
                 busy = False
                 self._report(error)
-                self._inbox.closed.wait(IDLE_SECONDS)
+                self._inbox.closed.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         self._snapshot()
 
     def restore(self) -> None:

@@ -17,6 +17,7 @@ class Settings:
 
     enabled: bool = True
     data_directory: str = ""
+    database: str = ""
     model: str = "figshare-gem"
     model_directory: str = str(HERE / "models")
     runtime: str = "onnx"

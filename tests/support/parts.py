@@ -27,7 +27,7 @@ from cbmir.records import Embedded, Series, Window
 from cbmir.reports.studies import Reports
 from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings
-from cbmir.store.sqlite import SqliteCatalogue
+from cbmir.store.opening import open_catalogue
 from cbmir.web import Request, Response
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Workplace:
         )
         self.log: list[str] = []
         archive = Archive(self.orthanc)
-        self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
+        self.catalogue = open_catalogue(self.settings, self.log.append)
         self.reader = reader = Reader(archive, self.settings)
         self.inbox, self.progress = Inbox(), Progress()
         models = installed or {self.settings.model: embedder or tiny_embedder()}

@@ -507,7 +507,7 @@ def test_feedback_goes_with_either_slice(catalogue: Catalogue, name: str) -> Non
 
 def test_a_failed_write_leaves_nothing_half_written(catalogue: Catalogue) -> None:
     put(catalogue, "a")
-    with pytest.raises(Exception, match="(?i)not.null"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         catalogue.enqueue(["b", "a", None])  # type: ignore[list-item]
     assert catalogue.orthanc_ids() == {"a"}
     assert catalogue.counts()["indexed"] == 1

@@ -11,6 +11,7 @@ from parts import DIM, MODEL, embedded, units
 
 from cbmir.errors import CatalogueError
 from cbmir.records import Answering, Settled
+from cbmir.store.postgresql.catalogue import PostgresCatalogue
 from cbmir.store.sql import SCHEMA
 from cbmir.store.sqlite import SqliteCatalogue
 
@@ -27,9 +28,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "catalogue.sqlite"
 
 
-@pytest.fixture
-def catalogue(path: Path) -> Iterator[Catalogue]:
-    catalogue = SqliteCatalogue(path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue(path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
+    """Return an empty catalogue over each of the databases: they must be alike."""
+    if request.param == "sqlite":
+        catalogue: Catalogue = SqliteCatalogue(path)
+    else:
+        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
     yield catalogue
     catalogue.close()
 

@@ -6,11 +6,13 @@ of a row: what is stored once more meanwhile is another row, so that a late word
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import TYPE_CHECKING
 
 from cbmir.catalogue import Catalogue
+from cbmir.errors import Unavailable
 from cbmir.store.postgresql.index import PgvectorIndex, drop_indexes_but
 from cbmir.store.postgresql.pool import Packed, Pool
 
@@ -69,11 +71,10 @@ class PostgresCatalogue(Catalogue):
 
     def close(self) -> None:
         """Let others have what this node claimed, and close all connections."""
-        try:
+        with contextlib.suppress(Unavailable):
             self._let_go(self._pool)
             self._pool.execute("DELETE FROM node WHERE id = ?", (self._node,))
-        finally:
-            self._pool.close()
+        self._pool.close()
 
     def own_index(self, *, dim: int, model: str) -> PgvectorIndex:
         """Return pgvector's index of a model's vectors."""

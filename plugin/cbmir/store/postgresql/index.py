@@ -97,14 +97,17 @@ class PgvectorIndex:
         """Return up to k labels and their similarities, the most similar first."""
         if k <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        rows = self._pool.execute(
-            "WITH near AS MATERIALIZED (SELECT label, vector FROM slice"
-            f" WHERE model = {quoted(self._model)} ORDER BY {self._nearness('vector')} <#> {self._nearness('?1')}"
-            " LIMIT ?2) SELECT label, -(vector <#> ?1) FROM near ORDER BY 2 DESC LIMIT ?3",
-            (Packed.of(vector), k + BEYOND, k),
-        ).fetchall()
+        rows = self._pool.execute(self._nearest(), (Packed.of(vector), k + BEYOND, k)).fetchall()
         labels, similarities = zip(*rows, strict=True) if rows else ((), ())
         return np.array(labels, np.int64), np.array(similarities, np.float32)
+
+    def _nearest(self) -> str:
+        """Return the statement for a vector, the number of candidates and that of the best of them."""
+        return (
+            "WITH near AS MATERIALIZED (SELECT label, vector FROM slice"
+            f" WHERE model = {quoted(self._model)} ORDER BY {self._nearness('vector')} <#> {self._nearness('?1')}"
+            " LIMIT ?2) SELECT label, -(vector <#> ?1) FROM near ORDER BY 2 DESC LIMIT ?3"
+        )
 
     def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:  # noqa: ARG002 - none is here
         """Return None: they are to be had from the catalogue."""
