@@ -353,6 +353,6 @@ def test_the_search_can_use_the_index(node: Callable[..., PostgresCatalogue]) ->
     index.restore(np.empty(0, np.int64), catalogue.vectors)
     with catalogue._pool.alone() as database:
         # of a few rows it would not
-        database.execute("SET enable_seqscan = off")
+        database.execute("SET enable_sort = off")
         plan = database.execute(f"EXPLAIN {index._nearest()}", (Packed.of(scattered(1)[0]), 18, 10)).fetchall()
     assert any("Index Scan using slice_near_" in line for (line,) in plan), plan

@@ -24,7 +24,8 @@ CREATE TABLE series (
     StudyInstanceUID {TEXT} NOT NULL,
     SeriesInstanceUID {TEXT} NOT NULL,
     {"".join(f"{keyword} {TEXT}, " for keyword in FACTS)}
-    age_in_days DOUBLE PRECISION
+    age_in_days DOUBLE PRECISION,
+    plane {TEXT}
 );
 CREATE INDEX series_study ON series(study_orthanc_id);
 CREATE INDEX series_patient ON series(patient);
