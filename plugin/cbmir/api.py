@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from cbmir.web import Request, Response
 
 REASONS_SHOWN = 20
+MOST_BYTES = 1_000_000
+"""Of what is posted: as objects of Python, JSON takes many times its length."""
 REINDEXED = ("failed", "skipped", "indexed")
 _OPENAPI = Path(__file__).parent / "openapi.json"
 
@@ -295,6 +297,8 @@ def _posted(request: Request, example: str) -> dict[str, Any]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise BadRequest("POST needs the header Content-Type: application/json")
+    if len(request.body) > MOST_BYTES:
+        raise BadRequest(f"the body may be {MOST_BYTES} bytes long at most")
     try:
         document = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):

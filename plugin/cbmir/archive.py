@@ -144,6 +144,8 @@ class Archive:
         except NotFound:
             pass
         try:
+            # Orthanc answers the statistics of a patient here, too
+            self._get(f"/studies/{orthanc_id}")
             counted = self._get(f"/studies/{orthanc_id}/statistics")
         except NotFound:
             return None

@@ -94,7 +94,7 @@ def test_a_change_of_model_is_told_until_it_is_over(
 def test_who_may_not_see_statistics_is_shown_no_figures(
     make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
 ) -> None:
-    script = lua_filter(tmp_path / "filter.lua", "", ["/statistics"])
+    script = lua_filter(tmp_path / "filter.lua", {"": ["/statistics"]})
     orthanc = make_orthanc({"AccessControl": "on"}, LuaScripts=[str(script)]).start()
     assert "Orthanc's own statistics" in scenario("limited", orthanc)["advice"]
 

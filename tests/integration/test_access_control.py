@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from dicom_files import to_bytes
 from guarded import TOKEN_HEADER, USERS, AuthorizationService, fill, instance, lua_filter, service_filter, study
-from orthanc_process import REPOSITORY
+from orthanc_process import REPOSITORY, wait_for
 from reports import structured_report
 
 if TYPE_CHECKING:
@@ -37,9 +37,11 @@ def patients(response: httpx.Response) -> list[str]:
 
 @pytest.fixture(scope="module")
 def guarded(make_shared_orthanc: Callable[..., OrthancProcess], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An Orthanc with two users, of whom bob may see neither some studies nor the statistics."""
+    """An Orthanc with three users: bob may see neither some studies nor the statistics, carol may see the latter."""
     hidden = [f"/{level}/{of(one)}" for one in HIDDEN for level, of in (("studies", study), ("instances", instance))]
-    script = lua_filter(tmp_path_factory.mktemp("lua") / "filter.lua", "bob", [*hidden, "/statistics"])
+    script = lua_filter(
+        tmp_path_factory.mktemp("lua") / "filter.lua", {"bob": [*hidden, "/statistics"], "carol": hidden}
+    )
     orthanc = make_shared_orthanc(AuthenticationEnabled=True, RegisteredUsers=USERS, LuaScripts=[str(script)])
     orthanc.http.auth = ("alice", USERS["alice"])
     orthanc.start()
@@ -76,6 +78,39 @@ def test_the_report_of_a_hidden_study_is_answered_like_that_of_no_study(guarded:
     assert (of_hidden.status_code, of_hidden.content) == (of_nobody.status_code, of_nobody.content)
     assert ask(guarded, f"report/{NOBODY}", "alice").content == of_nobody.content
     assert ask(guarded, f"report/{study('hidden1')}", "alice").json()["lines"]
+
+
+@pytest.mark.parametrize("group", ["patient", "study", "none"])
+@pytest.mark.parametrize("level", ["study", "series"])
+def test_a_series_or_study_finds_only_studies_that_orthanc_shows(
+    guarded: OrthancProcess, level: str, group: str
+) -> None:
+    above = guarded.http.get(f"/instances/{instance('asked')}/study").json()
+    name = above["ID"] if level == "study" else above["Series"][0]
+    everything, some = (ask(guarded, f"similar/{name}", user, group=group) for user in ("alice", "bob"))
+    assert sorted(patients(everything)) == sorted(PATIENTS[1:])
+    assert sorted(patients(some)) == SHOWN
+    for hidden in HIDDEN:
+        assert hidden not in some.text
+        assert study(hidden) not in some.text
+
+
+def test_the_map_holds_only_studies_that_orthanc_shows(guarded: OrthancProcess) -> None:
+    wait_for(lambda: ask(guarded, "map", "alice").json()["points"], "the worker has drawn it", seconds=120)
+    everything, some = (ask(guarded, "map", user) for user in ("alice", "carol"))
+    assert {point["orthancId"] for point in everything.json()["points"]} == set(map(instance, PATIENTS))
+    assert {point["orthancId"] for point in some.json()["points"]} == set(map(instance, ["asked", *SHOWN]))
+
+
+def test_who_may_see_figures_of_the_archive_is_told_none_of_what_a_filter_leaves(guarded: OrthancProcess) -> None:
+    """Else a filter that only one hidden study fulfils would tell its diagnosis."""
+
+    def told(user: str, **filters: str) -> int | None:
+        answer = ask(guarded, f"similar/{instance('asked')}", user, **filters).json()
+        return answer["statistics"]["archivePatients"]
+
+    assert [told(user) is None for user in USERS] == [False, True, False]
+    assert [told(user, Modality="MR") for user in USERS] == [None, None, None]
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -153,7 +188,7 @@ def test_another_site_can_change_nothing(guarded: OrthancProcess) -> None:
     before = ask(guarded, "feedback", "alice").content
     said = json.dumps({"query": instance("asked"), "hit": instance("shown2"), "verdict": "similar"})
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        for path in ("feedback", "reindex"):
+        for path in ("feedback", "reindex", "save"):
             answer = guarded.http.post(f"/cbmir/{path}", content=said, headers={"Content-Type": content_type})
             assert answer.status_code == 400, path
             assert "access-control-allow-origin" not in answer.headers
@@ -288,4 +323,6 @@ def test_many_queries_at_once_leave_orthanc_threads_for_its_verdicts(guarded: Or
 def test_an_orthanc_that_asks_nobody_who_they_are_hides_nothing(orthanc: OrthancProcess) -> None:
     fill(orthanc, PATIENTS[:3])
     assert len(orthanc.similar(instance("asked"))["cases"]) == 2
-    assert orthanc.http.get(f"/cbmir/similar/{study('asked')}").status_code == 400
+    assert len(orthanc.similar(study("asked"))["cases"]) == 2
+    patient = orthanc.http.get(f"/studies/{study('asked')}/patient").json()["ID"]
+    assert orthanc.http.get(f"/cbmir/similar/{patient}").status_code == 400

@@ -91,7 +91,7 @@ def test_who_may_not_store_may_not_save_and_who_may_not_see_a_hit_cannot_name_it
     make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
 ) -> None:
     users = {"alice": "for-all", "bob": "for-some"}
-    script = lua_filter(tmp_path / "filter.lua", "bob", ["/instances", f"/studies/{study('P2')}"])
+    script = lua_filter(tmp_path / "filter.lua", {"bob": ["/instances", f"/studies/{study('P2')}"]})
     orthanc = make_orthanc(AuthenticationEnabled=True, RegisteredUsers=users, LuaScripts=[str(script)])
     orthanc.http.auth = ("alice", users["alice"])
     orthanc.start()

@@ -12,13 +12,13 @@ from orthanc_double import orthanc_id
 from orthanc_process import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orthanc_process import OrthancProcess
 
 TOKEN_HEADER = "auth-token"  # noqa: S105 - the name of a header
-USERS = {"alice": "for-all", "bob": "for-some"}
+USERS = {"alice": "for-all", "bob": "for-some", "carol": "for-figures"}
 
 
 def study(patient: str) -> str:
@@ -39,16 +39,15 @@ def fill(orthanc: OrthancProcess, patients: Sequence[str]) -> None:
     orthanc.wait_until_indexed(len(patients))
 
 
-def lua_filter(path: Path, user: str, hidden: Iterable[str]) -> Path:
-    """Write a script that keeps the URIs that begin with one of these texts from one user."""
-    names = ", ".join(json.dumps(text) for text in hidden)
+def lua_filter(path: Path, hidden: Mapping[str, Iterable[str]]) -> Path:
+    """Write a script that keeps from each of these users the URIs that begin with one of their texts."""
+    lists = {user: ", ".join(json.dumps(text) for text in texts) for user, texts in hidden.items()}
+    names = ", ".join(f"[{json.dumps(user)}] = {{ {texts} }}" for user, texts in lists.items())
     path.write_text(f"""
 hidden = {{ {names} }}
 function IncomingHttpRequestFilter(method, uri, ip, username, httpHeaders)
-  if username == {json.dumps(user)} then
-    for _, text in ipairs(hidden) do
-      if string.sub(uri, 1, string.len(text)) == text then return false end
-    end
+  for _, text in ipairs(hidden[username] or {{}}) do
+    if string.sub(uri, 1, string.len(text)) == text then return false end
   end
   return true
 end

@@ -386,6 +386,11 @@ def test_senseless_feedback_is_refused(
     assert body(workplace.get("feedback")) == {"feedback": []}
 
 
+@pytest.mark.parametrize("path", ["feedback", "save", "reindex"])
+def test_a_body_that_would_fill_the_memory_is_refused(workplace: Workplace, path: str) -> None:
+    assert "1000000 bytes" in error(post(workplace, path, b"[" + b"[]," * 400_000 + b"[]]"), 400)
+
+
 # ---- the catalogue in trouble ----
 
 
