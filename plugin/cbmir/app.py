@@ -94,7 +94,7 @@ class App:
             os.setpriority(os.PRIO_PROCESS, own, max(NICENESS, os.getpriority(os.PRIO_PROCESS, own)))
         try:
             directory = Path(self._settings.data_directory)
-            with _exclusive(directory):
+            with exclusive(directory):
                 if directory.stat().st_mode & 0o077:
                     self._log(f"others than its owner may enter {directory}, which holds patient data: chmod 700 it")
                 self._run_patiently()
@@ -178,14 +178,16 @@ class App:
             self._state.services = self._state.services.of(space)
 
 
-class _exclusive:  # noqa: N801 - used like a function
+class exclusive:  # noqa: N801 - used like a function
     """The data directory, made if need be, for this process alone while the block lasts."""
 
     def __init__(self, directory: Path) -> None:
+        """Take the directory; nothing happens until the block begins."""
         self._directory = directory
         self._file: FileIO | None = None
 
     def __enter__(self) -> None:
+        """Lock it. Raises SettingsError where another process has, or it cannot be written."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._lock()
@@ -209,5 +211,6 @@ class _exclusive:  # noqa: N801 - used like a function
         return file
 
     def __exit__(self, *_: object) -> None:
+        """Unlock it."""
         if self._file is not None:
             self._file.close()

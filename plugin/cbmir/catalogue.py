@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.records import CataloguedSlice, Entry, Feedback, Window
+from cbmir.store.copying import Copying
 from cbmir.store.days import Days
 from cbmir.store.labels import Labels
 from cbmir.store.series import SeriesTable
@@ -28,7 +29,7 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(SeriesTable, Succession, Days, Labels):
+class Catalogue(SeriesTable, Succession, Days, Labels, Copying):
     """The catalogue over any database. Slices are written by one thread of a node, and read by any."""
 
     # ---- writing: the worker's thread only ----

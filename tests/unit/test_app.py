@@ -5,6 +5,7 @@ import json
 import os
 import random
 import sqlite3
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dicom_files import mr_slice
 from orthanc_double import OrthancDouble
+from orthanc_process import free_port
 from parts import MODEL, tiny_embedder, tiny_session
 
 from cbmir import app as app_module
@@ -279,3 +281,39 @@ def test_whatever_fails_at_the_start_is_the_reason_of_being_disabled(
     monkeypatch.setattr(app_module, "load", fail)
     app = started(house.app())
     assert status(app) == {**status(app), "state": "disabled", "reason": "ZeroDivisionError: of all things"}
+
+
+# ---- a database elsewhere ----
+
+
+def test_an_orthanc_can_stop_while_its_database_is_awaited(house: House) -> None:
+    app = house.app(database=f"host=127.0.0.1 port={free_port()} dbname=cbmir")
+    app.start()
+    until(lambda: "the database cannot be used now" in (status(app)["reason"] or ""))
+    assert status(app)["state"] == "starting"
+    app.stop()
+    # said once, however often it is tried
+    assert sum("waiting" in line for line in house.log) == 1
+
+
+def test_a_database_setting_that_can_never_work_disables_the_plugin(house: House) -> None:
+    app = started(house.app(database="host=db password=geheim"))
+    assert status(app)["state"] == "disabled"
+    assert "must not tell the password" in status(app)["reason"]
+    assert "geheim" not in str(house.log)
+
+
+def test_without_its_driver_a_database_disables_the_plugin(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cbmir.store.postgresql.catalogue", None)
+    app = started(house.app(database="host=db"))
+    assert "scripts/setup --postgresql" in status(app)["reason"]
+
+
+def test_two_plugins_over_one_database_index_each_slice_once(house: House, database: str) -> None:
+    apps = [started(house.app(database=database, data_directory=str(house.directory / name))) for name in "ab"]
+    for number in range(20):
+        (stored,) = house.store(apps[number % 2], mr_slice(f"P{number % 7}", number=number))
+    for app in apps:
+        until(lambda app=app: status(app).get("indexed") == 20 and status(app)["slices"] == 20)
+    assert json.loads(get(apps[0], f"similar/{stored}").body)["cases"]
+    assert get(apps[0], f"similar/{stored}").body == get(apps[1], f"similar/{stored}").body

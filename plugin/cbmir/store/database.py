@@ -53,6 +53,10 @@ class Database(ABC):
     def close(self) -> None:
         """Let go of the connections of this thread, or of all where threads share them."""
 
+    @abstractmethod
+    def _columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns."""
+
     def own_index(self, *, dim: int, model: str) -> VectorIndex | None:  # noqa: ARG002 - for those that have one
         """Return the database's own index of a model's vectors, or None where it has none."""
         return None

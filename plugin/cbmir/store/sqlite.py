@@ -42,7 +42,7 @@ _PASSING = {
 """What may pass by itself, or when somebody makes space."""
 
 
-def _columns(database: sqlite3.Connection) -> set[tuple[str, str]]:
+def _all_columns(database: sqlite3.Connection) -> set[tuple[str, str]]:
     """Return all tables with their columns."""
     return set(
         database.execute(
@@ -125,7 +125,7 @@ class SqliteDatabase(Database):
     def _has_its_columns(self) -> bool:
         with contextlib.closing(sqlite3.connect(":memory:")) as sound:
             sound.executescript(SCHEMA)
-            return _columns(self._connection()) == _columns(sound)
+            return _all_columns(self._connection()) == _all_columns(sound)
 
     def explained(self, error: Exception) -> CatalogueDamaged | Unavailable | None:
         """Return what an error that SQLite raised means for whoever asked, or None where it is of another kind."""
@@ -141,6 +141,10 @@ class SqliteDatabase(Database):
             except (sqlite3.Error, UnicodeDecodeError):
                 return CatalogueDamaged()
         return None
+
+    def _columns(self, table: str) -> list[str]:
+        rows = self._connection().execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,))
+        return [name for (name,) in rows]
 
     def _overwrite_deleted(self) -> None:
         """Have the file itself hold what was committed, and the log nothing: what was deleted is in neither then.

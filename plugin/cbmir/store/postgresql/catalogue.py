@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from cbmir.errors import CbmirError
     from cbmir.store.protocols import Connection
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 30.0
 """How long a node counts as alive after a sign of life."""
 
-SIGN_SECONDS = 10.0
+SIGN_SECONDS = 5.0
 
 _FREE = (
     "(claimed_by IS NULL OR NOT EXISTS (SELECT 1 FROM node WHERE node.id = instance.claimed_by AND node.until > now()))"
@@ -65,9 +65,17 @@ class PostgresCatalogue(Catalogue):
     def _overwrite_deleted(self) -> None:
         """Leave that to VACUUM, which PostgreSQL and the index see to."""
 
-    def explained(self, error: Exception) -> CbmirError | None:  # noqa: ARG002 - said already
-        """Return None: the pool raises what an error means."""
-        return None
+    def _columns(self, table: str) -> list[str]:
+        rows = self._pool.execute(
+            "SELECT column_name::text FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position",
+            (table,),
+        )
+        return [name for (name,) in rows]
+
+    def explained(self, error: Exception) -> CbmirError | None:
+        """Return the error if it is the pool's word that the server is away, or None."""
+        return error if isinstance(error, Unavailable) else None
 
     def close(self) -> None:
         """Let others have what this node claimed, and close all connections."""
@@ -145,6 +153,14 @@ class PostgresCatalogue(Catalogue):
             (self._node,),
         ).fetchone()
         return bool(found)
+
+    def other_nodes(self) -> bool:
+        """Return whether there is another node that lives."""
+        asked = "SELECT EXISTS (SELECT 1 FROM node WHERE id <> ? AND until > now())"
+        return bool(self._pool.execute(asked, (self._node,)).fetchone()[0])
+
+    def _count_on(self, database: Connection, table: str, column: str) -> None:
+        database.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}")
 
     def drop_other_models(self, models: Collection[str], limit: int) -> bool:
         """Remove some of the vectors of all but these models and those of other nodes that live; at last the indexes.
