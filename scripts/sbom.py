@@ -2,9 +2,9 @@
 
     .venv/bin/python scripts/sbom.py > sbom.cdx.json
 
-Read from what installs them: the lock of the plugin's Python packages, the viewer's lockfile, the release of OHIF that
-is around our extension, and the cards of the shipped models. Packages of Debian (Orthanc, its Python plugin) are the
-machine's own. Equal files give an equal document.
+Read from what installs them: the locks of the plugin's Python packages (those for PostgreSQL are optional), the
+viewer's lockfile, the release of OHIF that is around our extension, and the cards of the shipped models. Packages of
+Debian (Orthanc, its Python plugin) are the machine's own. Equal files give an equal document.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
-LOCK = REPOSITORY / "scripts" / "deploy" / "locks" / "plugin.txt"
+LOCKS = REPOSITORY / "scripts" / "deploy" / "locks"
 VIEWER = REPOSITORY / "ohif-extension" / "package-lock.json"
 ASSEMBLE = REPOSITORY / "ohif-extension" / "scripts" / "assemble.mjs"
 MODELS = REPOSITORY / "plugin" / "cbmir" / "models"
@@ -31,12 +31,14 @@ _PIN = re.compile(r"'(\d+\.\d+\.\d+)': '([A-Za-z0-9+/=]+)'")
 _REQUIREMENT = re.compile(r"^([\w.-]+)==([\w.+!]+)")
 
 
-def python_packages(lock: Path = LOCK) -> Iterator[dict[str, Any]]:
-    """Yield a component for each package of a lock; it has many files, of which pip takes the one that fits."""
-    for line in lock.read_text(encoding="utf-8").splitlines():
-        if found := _REQUIREMENT.match(line):
-            name, version = found.groups()
-            yield _library(name, version, f"pkg:pypi/{name.lower().replace('_', '-')}@{version}")
+def python_packages(locks: Path = LOCKS) -> Iterator[dict[str, Any]]:
+    """Yield a component for each package of the locks; it has many files, of which pip takes the one that fits."""
+    for lock, scope in (("postgresql", "optional"), ("plugin", "required")):
+        for line in (locks / f"{lock}.txt").read_text(encoding="utf-8").splitlines():
+            if found := _REQUIREMENT.match(line):
+                name, version = found.groups()
+                purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
+                yield _library(name, version, purl) | {"scope": scope}
 
 
 def viewer_packages(lockfile: Path = VIEWER) -> Iterator[dict[str, Any]]:

@@ -110,8 +110,10 @@ def test_the_bill_of_materials_names_what_ships_with_version_and_hash() -> None:
     document = sbom.document()
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     by_ref = {one["bom-ref"]: one for one in document["components"]}
-    for wanted in GROUPS["plugin"]:
-        assert f"pkg:pypi/{wanted.replace('==', '@')}" in by_ref
+    for group, scope in (("plugin", "required"), ("postgresql", "optional")):
+        for wanted in GROUPS[group]:
+            name, _, version = wanted.partition("==")
+            assert by_ref[f"pkg:pypi/{name}@{version}"]["scope"] == scope
     assert any(ref.startswith("pkg:npm/%40ohif/app@") for ref in by_ref)
     preact = next(one for ref, one in by_ref.items() if ref.startswith("pkg:npm/preact@"))
     assert len(preact["hashes"][0]["content"]) == 128
