@@ -121,7 +121,7 @@ def _live(orthanc: OrthancProcess, idle: OrthancProcess, seconds: float) -> list
                     }
                 )
             time.sleep(PAUSE_SECONDS)
-    orthanc.wait_until_indexed(seconds=600)
+    orthanc.wait_until_indexed()
     return samples
 
 

@@ -60,7 +60,7 @@ def test_the_status_page_shows_an_archive_and_orthanc_explorer_leads_there(
     orthanc.upload(mr_file("P1", Modality="CT"))
     orthanc.upload(to_bytes(_cut()))
     orthanc.wait_until_indexed()
-    wait_for(lambda: orthanc.http.get("/cbmir/quality").json()["quality"], "the answers are measured", seconds=60)
+    wait_for(lambda: orthanc.http.get("/cbmir/quality").json()["quality"], "the answers are measured")
     keep_earlier_days(orthanc)
 
     seen = scenario("archive", orthanc)

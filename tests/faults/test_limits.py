@@ -46,7 +46,7 @@ def test_a_picture_for_which_there_is_no_memory_is_parked_and_indexed_when_there
     large = orthanc.upload(large_when_decoded("large"))
     small = orthanc.upload(mr_file("B"))
     catalogue = CatalogueFile(orthanc.data)
-    wait_for(lambda: catalogue.states().get(large) == "failed", "it is parked after three tries", seconds=60)
+    wait_for(lambda: catalogue.states().get(large) == "failed", "it is parked after three tries")
     assert catalogue.reasons()[large] == "there was not enough memory for it"
     assert catalogue.states()[small] == "indexed"
     assert orthanc.status()["worker"] == "running"
@@ -92,7 +92,7 @@ def test_a_clock_that_is_set_back_a_day_holds_up_nothing(
     wind(clock, "-1d")
     after = received(orthanc, orthanc.upload(mr_file("C")))
     assert after < before, "Orthanc's clock was set back"
-    wait_for(lambda: catalogue.states()[vanishing] == "failed", "it is tried again, and parked", seconds=60)
+    wait_for(lambda: catalogue.states()[vanishing] == "failed", "it is tried again, and parked")
     assert orthanc.wait_until_indexed(3)["indexed"] == 2
 
 

@@ -96,7 +96,7 @@ def test_a_series_or_study_finds_only_studies_that_orthanc_shows(
 
 
 def test_the_map_holds_only_studies_that_orthanc_shows(guarded: OrthancProcess) -> None:
-    wait_for(lambda: ask(guarded, "map", "alice").json()["points"], "the worker has drawn it", seconds=120)
+    wait_for(lambda: ask(guarded, "map", "alice").json()["points"], "the worker has drawn it")
     everything, some = (ask(guarded, "map", user) for user in ("alice", "carol"))
     assert {point["orthancId"] for point in everything.json()["points"]} == set(map(instance, PATIENTS))
     assert {point["orthancId"] for point in some.json()["points"]} == set(map(instance, ["asked", *SHOWN]))

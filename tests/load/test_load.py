@@ -63,7 +63,7 @@ def test_a_burst_over_eight_associations_is_taken_and_indexed_whole(
     with ThreadPoolExecutor(ASSOCIATIONS) as associations:
         list(associations.map(lambda one: orthanc.store_scu(one, options=("--scan-directories",)), folders))
     assert orthanc.http.get("/statistics").json()["CountInstances"] == size
-    orthanc.wait_until_indexed(size, seconds=120 + size / 5)
+    orthanc.wait_until_indexed(size)
     assert resident_megabytes(orthanc) - before < SOME_MEGABYTES
     assert_agreement(orthanc)
 
@@ -98,7 +98,7 @@ def test_fifty_queries_at_once_while_images_arrive_are_answered_or_put_off(
         answers = list(itertools.chain.from_iterable(one.result() for one in reading))
     assert set(answers) <= {200, 503}
     assert 200 in answers
-    orthanc.wait_until_indexed(len(known) + size, seconds=120 + size / 5)
+    orthanc.wait_until_indexed(len(known) + size)
     assert_agreement(orthanc)
 
 

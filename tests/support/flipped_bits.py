@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FILES = ("catalogue.sqlite", "catalogue.sqlite", "index-*.bin", "index*.json")
 """What a bit is flipped in, the catalogue as often as the snapshot and its manifest together."""
 SLICES = 12
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Damage:
