@@ -4,11 +4,13 @@
         --hold-out DIR/index.csv:patient_fold=4 --label label --group patient_fold --out runs/fold4
     .venv/bin/python scripts/train.py ... --out runs/fold4 --resume     # goes on where it stopped, exactly
     .venv/bin/python scripts/train.py --orthanc http://localhost:8042 --labels labels.csv --hold-out-share 0.2 \
-        --out runs/ours
+        --out runs/own --candidate own
 
 The third line trains on the studies and series of a running Orthanc that a table labels, as scripts/labels.py takes it;
 without --labels, on the labels that Orthanc itself holds. What was fetched is listed in the run's orthanc.csv, which
-scripts/evaluate.py and scripts/export.py read: patients held out are orthanc.csv:held_out=yes.
+scripts/evaluate.py and scripts/export.py read: patients held out are orthanc.csv:held_out=yes. --candidate exports the
+model at the end, as a candidate that scripts/promote.py compares with the one that answers. --feedback also learns from
+what readers said of hits, --init MODELFOLDER begins with the network of a model.
 
 RECIPE is the name of a file in scripts/training/recipes or a path. The run's folder then holds checkpoint.pt (every
 epoch), history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
@@ -28,6 +30,8 @@ import numpy as np
 import torch
 
 from evaluation.metrics import average_precision, precision_at, rank
+from promotion import candidate
+from promotion.candidates import PromotionError
 from sources.csv_table import TableError
 from sources.orthanc_client import OrthancError
 from sources.tables import Row, pictures
@@ -49,7 +53,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--recipe", default="ours", help="name of a file in scripts/training/recipes, or a path (default: ours)")
     data.add_options(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
-    add("--init", metavar="WEIGHTS", help="start the trunk from 'imagenet' or from another run's checkpoint.pt")
+    add("--init", metavar="WEIGHTS", help="start the trunk from 'imagenet', a checkpoint.pt or a model folder")
     add("--stages", metavar="SIDE:N,...", help="epochs at each side instead of the recipe's: with --init fewer may do")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
     add("--stop-after", type=int, metavar="N", help="stop when N epochs are done; the schedule stays the recipe's")
@@ -59,8 +63,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--precision", choices=("bf16", "fp32"), default="bf16", help="of activations; weights are always fp32")
     add("--every", type=int, default=4, metavar="N", help="measure on the hold-out every N epochs and at the end")
     add("--cache", type=Path, default=Path(".cache/pictures"), help="folder of prepared pictures")
+    candidate.add_options(parser)
     options = parser.parse_args(argv)
     data.check(parser, options)
+    candidate.check(parser, options)
     return options
 
 
@@ -115,6 +121,7 @@ def train(options: argparse.Namespace) -> None:
         precision=options.precision,
         cache=options.cache,
         init=options.init,
+        pairs=data.load_pairs(options),
     )
     history = resumed(trainer, options.out / "checkpoint.pt") if options.resume else []
     print(f"{len(rows)} pictures, {len(held_out)} held out, classes: {', '.join(trainer.labels)}", flush=True)
@@ -127,13 +134,15 @@ def train(options: argparse.Namespace) -> None:
         history.append(entry)
         save(trainer, history, options)
         print("  ".join(f"{name} {value:.4g}" for name, value in entry.items()), flush=True)
+    if options.candidate and trainer.epoch == recipe.schedule.epochs:
+        candidate.make(options)
 
 
 def main() -> None:
     """Run, or say in one sentence why not."""
     try:
         train(arguments(None))
-    except (TableError, OrthancError, RecipeError, ValueError, OSError) as error:
+    except (TableError, OrthancError, RecipeError, PromotionError, ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
 
 

@@ -19,8 +19,12 @@ PER_CLASS = ("n_queries", "mAP", "P@10", "chance_mAP")
 
 
 def figure(path: Path) -> dict[str, Any]:
-    """Return what the card keeps of an evaluation's JSON: values, intervals, protocol."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    """Return what the card keeps of an evaluation's JSON."""
+    return figure_of(json.loads(path.read_text(encoding="utf-8")))
+
+
+def figure_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the card keeps of an evaluation's figures: values, intervals, protocol."""
     names = ("mAP", "P@1", "P@5", "P@10", "mAP@10", "chance_mAP")
     return {
         "protocol": found["protocol"],
@@ -106,7 +110,8 @@ def markdown(card: dict[str, Any]) -> str:
 
 
 def _source(source: dict[str, str]) -> str:
-    return f"- **{source['name']}** ({source['licence']}). {source['attribution']} {source['use']} <{source['url']}>"
+    where = f" <{source['url']}>" if "url" in source else ""
+    return f"- **{source['name']}** ({source['licence']}). {source['attribution']} {source['use']}{where}"
 
 
 def _figure(title: str, figure: dict[str, Any]) -> str:

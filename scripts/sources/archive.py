@@ -97,8 +97,7 @@ def fetch(orthanc: Orthanc, lines: Iterable[Labelled], folder: Path, table: Path
     rows: list[dict[str, str]] = []
     skipped: Counter[str] = Counter()
     for series, label in tqdm(labels.items(), desc="fetch", unit="series", disable=None):
-        study = orthanc.get(f"/series/{series}")["ParentStudy"]
-        patient = orthanc.get(f"/studies/{study}")["ParentPatient"]
+        patient, study = above(orthanc, series)
         for found in _instances(orthanc, series, folder):
             skipped.update(found["skipped"])
             group = patient if found["names_patient"] else study
@@ -119,21 +118,32 @@ def fetch(orthanc: Orthanc, lines: Iterable[Labelled], folder: Path, table: Path
     part.replace(table)
 
 
+def above(orthanc: Orthanc, series: str) -> tuple[str, str]:
+    """Return patient and study of a series, by their Orthanc ids."""
+    study = orthanc.get(f"/series/{series}")["ParentStudy"]
+    return orthanc.get(f"/studies/{study}")["ParentPatient"], study
+
+
 def _instances(orthanc: Orthanc, series: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is kept of each instance of a series, fetching those that are new or have changed."""
+    """Yield what is kept of each instance of a series."""
     for one in orthanc.get(f"/series/{series}/instances"):
-        # the name of the stored file changes with its bytes
-        notes = folder / f"{one['FileUuid']}.json"
-        if not notes.exists():
-            try:
-                dicom = orthanc.file(one["ID"])
-            except RefusedError:
-                yield {"files": [], "skipped": {"deleted meanwhile": 1}, "facts": {}, "names_patient": False}
-                continue
-            part = notes.with_suffix(".part")
-            part.write_text(json.dumps(kept(dicom, notes)), encoding="utf-8")
-            part.replace(notes)
-        yield json.loads(notes.read_text(encoding="utf-8"))
+        yield instance_of(orthanc, one, folder)
+
+
+def instance_of(orthanc: Orthanc, one: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what is kept of an instance, as Orthanc describes it, fetching it if it is new or has changed."""
+    # the name of the stored file changes with its bytes
+    notes = folder / f"{one['FileUuid']}.json"
+    if not notes.exists():
+        try:
+            dicom = orthanc.file(one["ID"])
+        except RefusedError:
+            return {"files": [], "skipped": {"deleted meanwhile": 1}, "facts": {}, "names_patient": False}
+        part = notes.with_suffix(".part")
+        part.write_text(json.dumps(kept(dicom, notes)), encoding="utf-8")
+        part.replace(notes)
+    found: dict[str, Any] = json.loads(notes.read_text(encoding="utf-8"))
+    return found
 
 
 def kept(dicom: bytes, notes: Path) -> dict[str, Any]:
@@ -170,7 +180,7 @@ def held_out(rows: Sequence[dict[str, str]], share: float) -> set[str]:
         A share was asked for and nobody is held out.
 
     """
-    chosen = {row["group"] for row in rows if _place(row["group"]) < share}
+    chosen = {row["group"] for row in rows if place(row["group"]) < share}
     # in order: who is let go for one class counts for the next
     for label in sorted({row["label"] for row in rows}):
         having = {row["group"] for row in rows if row["label"] == label}
@@ -182,6 +192,6 @@ def held_out(rows: Sequence[dict[str, str]], share: float) -> set[str]:
     return chosen
 
 
-def _place(group: str) -> float:
-    """Return a number in 0..1 that depends on the name alone."""
+def place(group: str) -> float:
+    """Return a number in 0..1 that depends on the name alone: below the share that is held out, it is held out."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

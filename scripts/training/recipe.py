@@ -68,12 +68,16 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What is minimised: cross-entropy + metric_weight * metric loss + lesion_weight * lesion map."""
+    """What is minimised: cross-entropy + metric_weight * metric loss + lesion_weight * lesion map.
+
+    Where readers' verdicts are learnt from, pair_weight * what is amiss with their pairs is added.
+    """
 
     label_smoothing: float = 0.05
     metric: str = "multi_similarity"
     metric_weight: float = 0.3
     lesion_weight: float = 1.0
+    pair_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from training.augmentation import augment
 from training.baselines import Qayyum
 from training.initial_weights import start_from
 from training.optimisation import average, learning_rate, optimiser, set_rate
+from training.pairs import Pairs, pair_loss
 from training.sampling import batches
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ METRIC_LOSSES = {
 LESION_POSITIVE_WEIGHT = 3.0
 """Few cells hold a lesion: missing one costs so much more than seeing one too many."""
 
+NO_BOX = torch.tensor([-1.0, -1.0, 0.0, 0.0])
+
 LARGEST_GRADIENT = 5.0
 """Gradients are scaled down to this norm: a rare batch may not undo what was learnt."""
 
@@ -56,7 +59,8 @@ class Trainer:
     def __init__(self, recipe: Recipe, rows: Sequence[Row], *, seed: int = 0, **options: Any) -> None:
         """Begin a training on these rows.
 
-        Options: device, precision ("bf16" or "fp32"), cache (folder of pictures), init (see initial_weights).
+        Options: device, precision ("bf16" or "fp32"), cache (folder of pictures), init (see initial_weights), pairs
+        (what readers said of hits).
         """
         self.recipe, self.rows, self.seed = recipe, rows, seed
         self.device = torch.device(options.get("device", "cpu"))
@@ -75,8 +79,9 @@ class Trainer:
         self.metric_loss = METRIC_LOSSES[recipe.loss.metric]()
         self.epoch = self.step = 0
         self.targets = torch.tensor([self.labels.index(row.label) for row in rows])
-        self.boxes = torch.tensor([row.box or (-1.0, -1.0, 0.0, 0.0) for row in rows])
+        self.boxes = torch.stack([torch.tensor(row.box) if row.box else NO_BOX for row in rows])
         self._pictures: tuple[int, Tensor] = (0, torch.empty(0))
+        self._pairs = Pairs(options["pairs"], self.cache) if options.get("pairs") else None
 
     def run_epoch(self) -> dict[str, float]:
         """Train for one epoch; return the mean of each loss, the accuracy on the batches and the learning rate."""
@@ -100,14 +105,23 @@ class Trainer:
 
     def _train_on(self, chosen: Tensor, side: int, rate: float, random: torch.Generator) -> dict[str, float]:
         """Take one step on the rows with these indices."""
-        images = self._images(side)[chosen].float().unsqueeze(1) / 255
-        cell = self.recipe.network.stride
-        images, masks = augment(images, self.boxes[chosen], cell, self.recipe.augmentation, random)
+        images, boxes, signs = self._images(side)[chosen], self.boxes[chosen], torch.empty(0)
+        if self._pairs is not None:
+            # in one batch with the others, so that they share its statistics
+            more, signs = self._pairs.draw(side, random)
+            images, boxes = torch.cat([images, more]), torch.cat([boxes, NO_BOX.expand(len(more), -1)])
+        images = images.float().unsqueeze(1) / 255
+        images, masks = augment(images, boxes, self.recipe.network.stride, self.recipe.augmentation, random)
         images = images.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half_precision):
-            outputs = self.network.outputs(images)
+            both = self.network.outputs(images)
+        count = len(chosen)
+        outputs = first(both, count)
         targets = self.targets[chosen].to(self.device)
-        parts = self._losses(outputs, targets, masks.to(self.device), self.boxes[chosen, 2].to(self.device) > 0)
+        masks, boxed = masks[:count].to(self.device), self.boxes[chosen, 2].to(self.device) > 0
+        parts = self._losses(outputs, targets, masks, boxed)
+        if len(signs):
+            parts["pairs"] = self.recipe.loss.pair_weight * pair_loss(both.embedding[count:], signs.to(self.device))
         loss = torch.stack(list(parts.values())).sum()
         set_rate(self.optimiser, rate)
         self.optimiser.zero_grad()
@@ -160,6 +174,12 @@ class Trainer:
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step = state["epoch"], state["step"]
+
+
+def first(outputs: Outputs, count: int) -> Outputs:
+    """Return what is said about the first slices of a batch."""
+    lesion = None if outputs.lesion is None else outputs.lesion[:count]
+    return Outputs(outputs.embedding[:count], outputs.features[:count], outputs.logits[:count], lesion)
 
 
 def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:

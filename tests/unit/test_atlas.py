@@ -38,7 +38,7 @@ def test_a_point_says_what_is_known_of_its_slice_and_where_it_is_seen(workplace:
     assert found.keys() == set(stored)
     one = found[stored[0]]
     assert (one["labels"], one["scanner"], one["frame"]) == (["glioma"], "Maker", 1)
-    assert one["sequence"] == mr_slice().SeriesDescription
+    assert one["sequence"] == "T1C"
     assert one["thumbnailUrl"].startswith(f"/instances/{stored[0]}/frames/0/")
     assert one["viewerUrl"] == f"/app/explorer.html#instance?uuid={stored[0]}"
     viewer = workplace.directory / "viewer"

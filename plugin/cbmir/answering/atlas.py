@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.answering.answers import DISCLAIMER, urls
 from cbmir.pages import viewer
+from cbmir.sequences import sequence
 
 if TYPE_CHECKING:
     from cbmir.access import Caller
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 DECIMALS = 4
 """Digits of a place: a thousandth of the side is a pixel."""
-
-_SEQUENCE = ("SeriesDescription", "ProtocolName", "SequenceName")
-"""What may tell how a picture was taken; the first that there is."""
 
 
 def atlas(services: Services, caller: Caller) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def _points(services: Services, caller: Caller, drawn: Atlas) -> list[dict[str, 
             "x": places[label][0],
             "y": places[label][1],
             "labels": sorted({words.label for name in _parents(one) for words in said[name]}),
-            "sequence": next((one.series.facts[key] for key in _SEQUENCE if one.series.facts.get(key)), ""),
+            "sequence": sequence(one.series.facts) or one.series.facts.get("SeriesDescription", ""),
             "scanner": one.series.scanner,
             **urls(one, viewer=has_viewer),
         }
