@@ -12,6 +12,7 @@ from cbmir.store.copying import Copying
 from cbmir.store.days import Days
 from cbmir.store.labels import Labels
 from cbmir.store.series import SeriesTable
+from cbmir.store.sketches import Sketches
 from cbmir.store.sql import clause, marks, portions
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
@@ -29,7 +30,7 @@ CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
 
 
-class Catalogue(SeriesTable, Succession, Days, Labels, Copying):
+class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
     """The catalogue over any database. Slices are written by one thread of a node, and read by any."""
 
     # ---- writing: the worker's thread only ----
@@ -81,6 +82,7 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Copying):
                 ).fetchone()[0]
                 for frame, vector in embedded.vectors.items()
             ]
+            self._keep_sketches(database, came, [embedded.sketches.get(frame) for frame in embedded.vectors])
             database.execute(
                 "UPDATE instance SET state = 'indexed', reason = ?, series = ?, SOPInstanceUID = ?,"
                 " number_of_frames = ? WHERE id = ?",

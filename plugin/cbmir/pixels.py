@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SIZE = 224
 """Side of the square in pixels, as GoogLeNet was designed for."""
 
+SKETCH_SIDE = 16
+"""Fields across a sketch: enough to tell a head from a knee, and a fruit from a head; too few to know a face by."""
+
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Grey values at these percentiles of the slice become black and white: MR has no absolute scale."""
 
@@ -119,6 +122,18 @@ def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
     square = np.zeros((1, size, size), np.float32)
     square[0, where.top : where.top + where.height, where.left : where.left + where.width] = small
     return square
+
+
+def sketch(square: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return (256,) greys, 0..255: the means of 16 x 16 fields of a prepared slice, (1, size, size) float32 in 0..1.
+
+    What a slice looks like from afar, whatever a network makes of it.
+    """
+    edges = np.linspace(0, square.shape[-1], SKETCH_SIDE + 1).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(square[0], edges[:-1], axis=0), edges[:-1], axis=1)
+    fields = np.diff(edges)[:, np.newaxis] * np.diff(edges)
+    greys: NDArray[np.uint8] = np.rint(255 * (sums / fields)).astype(np.uint8).ravel()
+    return greys
 
 
 def shown_window(image: Slice) -> Window | None:

@@ -244,6 +244,28 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Gallery:
+    """What some slices of a model look like from afar, to compare a picture with.
+
+    Attributes
+    ----------
+    pictures
+        (n, 256) float32, sketches scaled to unit length.
+    patients, studies
+        Whose they are, and the Orthanc ids of their studies; n each.
+    usual_from
+        Similarity to the nearest picture of another patient that 99 in 100 of them reach.
+
+    """
+
+    model: str
+    pictures: NDArray[np.float32]
+    patients: NDArray[np.str_]
+    studies: NDArray[np.str_]
+    usual_from: float
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """An instance after the network: what the catalogue is to keep of it.
 
@@ -255,6 +277,8 @@ class Embedded:
         Which frames were left out and why, or None.
     windows
         Frame → the window that a viewer first shows it with; none for colour.
+    sketches
+        Frame → (256,) greys, as `pixels.sketch`.
 
     """
 
@@ -265,3 +289,4 @@ class Embedded:
     vectors: dict[int, NDArray[np.float32]]
     note: str | None = None
     windows: dict[int, Window] = field(default_factory=dict)
+    sketches: dict[int, NDArray[np.uint8]] = field(default_factory=dict)

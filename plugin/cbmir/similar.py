@@ -13,9 +13,10 @@ from cbmir.access import require
 from cbmir.answering.answers import DISCLAIMER, Answers, prediction
 from cbmir.answering.around import Around
 from cbmir.answering.query import is_orthanc_id
+from cbmir.answering.unusual import Unusual
 from cbmir.errors import BadRequest, NotFound
 from cbmir.pages import viewer
-from cbmir.pixels import place, prepare, shown_window
+from cbmir.pixels import place, prepare, shown_window, sketch
 from cbmir.records import CataloguedSlice
 from cbmir.volumes import answer as volumes
 
@@ -70,6 +71,17 @@ class _Asked:
     slice: CataloguedSlice
     indexed: bool
     find: Callable[[Criteria], list[Case]]
+    sketch: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A slice to search by: its (dim,) vector or that of a region, and what the whole of it looks like from afar."""
+
+    slice: CataloguedSlice
+    vector: NDArray[np.float32]
+    indexed: bool
+    sketch: NDArray[np.uint8] | None = None
 
 
 def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
@@ -79,11 +91,12 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
         require(caller, [volume.study], NO_INSTANCE if is_orthanc_id(query.target.identifier) else NO_UID)
         return _similar_to_volume(services, query, volume, caller)
     _require(services, caller, query.target, *query.more, *query.less)
-    found, vector, indexed = _vector(services, query.target)
+    embedded = _embedded(services, query.target)
+    found = embedded.slice
     vector = refined(
-        vector,
-        [_vector(services, target)[1] for target in query.more],
-        [_vector(services, target)[1] for target in query.less],
+        embedded.vector,
+        [_embedded(services, target).vector for target in query.more],
+        [_embedded(services, target).vector for target in query.less],
     )
     classifier = services.embedder.classifier
     predicted = classifier.predict(vector) if classifier else None
@@ -94,7 +107,9 @@ def similar(services: Services, query: Query, caller: Caller) -> dict[str, Any]:
     def find(wanted: Criteria) -> list[Case]:
         return services.search.cases(vector, found.series, wanted, caller)
 
-    answered = _answered(services, _Asked(query, criteria, caller, found, indexed, find), is_slice=True)
+    answered = _answered(
+        services, _Asked(query, criteria, caller, found, embedded.indexed, find, embedded.sketch), is_slice=True
+    )
     return answered | {"prediction": prediction(predicted) if predicted else None}
 
 
@@ -115,8 +130,9 @@ def _similar_to_volume(services: Services, query: Query, volume: Volume, caller:
 def _answered(services: Services, asked: _Asked, *, is_slice: bool) -> dict[str, Any]:
     """Return what answers to queries by a slice and by more have in common."""
     query, criteria, caller = asked.query, asked.criteria, asked.caller
-    around = Around(services, query, asked.slice.series, asked.find, caller, is_slice=is_slice)
-    scale = around.scale()
+    around = Around(services, query, asked.slice.series, asked.find, caller)
+    unusual = Unusual(services, query, asked.slice.series.patient, caller, is_slice=is_slice)
+    scale = unusual.scale()
     answers = _answers(services, scale)
     cases = asked.find(replace(criteria, k=max(criteria.k, query.patients, NEAREST)))
     shown = answers.cases(cases[: criteria.k])
@@ -127,8 +143,8 @@ def _answered(services: Services, asked: _Asked, *, is_slice: bool) -> dict[str,
         "group": query.criteria.group,
         "samePatient": query.criteria.same_patient,
         "message": None if shown else _nothing(query, services.settings.min_similarity, caller),
-        "unusual": around.unusual(scale, criteria, cases),
-        "calibration": around.calibration(scale),
+        "unusual": unusual.told(scale, criteria, cases, asked.sketch),
+        "calibration": unusual.calibration(scale),
         "statistics": around.statistics(criteria, cases, shown, answers),
         "cases": shown,
     }
@@ -208,23 +224,26 @@ def refined(
     return (moved / length).astype(np.float32) if length > 1e-6 else vector
 
 
-def _vector(services: Services, target: Target) -> tuple[CataloguedSlice, NDArray[np.float32], bool]:
-    """Return a slice, the vector to search by, and whether the slice is indexed."""
+def _embedded(services: Services, target: Target) -> _Embedded:
+    """Return a slice or region that is asked about, with the vector to search by."""
     orthanc_id = _orthanc_id(services, target.identifier)
     known = services.catalogue.slice_vector(orthanc_id, target.frame, services.embedder.model_id)
     if target.region is not None:
         opened = _open(services, target)
-        return opened.slice, opened.vector, known is not None
+        return _Embedded(opened.slice, opened.vector, known is not None)
     if known is not None:
-        return (*known, True)
+        label = known[0].label
+        return _Embedded(*known, indexed=True, sketch=services.catalogue.sketches([label]).get(label))
     found, image = _read(services, orthanc_id, target.frame)
-    (vector,) = services.embedder.embed(prepare(image, services.embedder.size)[None])
-    return found, vector, False
+    square = prepare(image, services.embedder.size)
+    (vector,) = services.embedder.embed(square[None])
+    return _Embedded(found, vector, indexed=False, sketch=sketch(square))
 
 
 def searched(services: Services, target: Target) -> tuple[CataloguedSlice, NDArray[np.float32]]:
     """Return a slice, and the (dim,) unit vector that a query for it (or for its region) searches by."""
-    return _vector(services, target)[:2]
+    embedded = _embedded(services, target)
+    return embedded.slice, embedded.vector
 
 
 def _open(services: Services, target: Target) -> _Opened:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cbmir.errors import UnreadableSlice, UnsupportedSlice
-from cbmir.pixels import SIZE, Slice, prepare, shown_window
+from cbmir.pixels import SIZE, Slice, prepare, shown_window, sketch
 from cbmir.records import Window
 
 if TYPE_CHECKING:
@@ -277,3 +277,16 @@ def test_without_a_window_all_values_are_shown(slope: float, window: tuple[float
 
 def test_colour_has_no_window() -> None:
     assert shown_window(Slice(np.zeros((4, 4, 3), np.uint8), window=Window(1, 2))) is None
+
+
+# ---- sketches ----
+
+
+@pytest.mark.parametrize("side", [32, 128, 224, 100])
+def test_a_sketch_holds_the_means_of_its_fields(side: int) -> None:
+    square = np.zeros((1, side, side), np.float32)
+    square[0, : side // 2] = 1
+    seen = sketch(square).reshape(16, 16)
+    assert (seen.dtype, seen[0, 0], seen[15, 15]) == (np.uint8, 255, 0)
+    assert seen.mean() == pytest.approx(255 * square.mean(), abs=1)
+    assert (sketch(np.ones_like(square)) == 255).all()

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cbmir.answering.matching import Condition
-from cbmir.answering.scale import CALIBRATION, FEWEST_PATIENTS, FEWEST_SLICES, NO_SCALE, Scale
 from cbmir.answering.statistics import Grounds, Neighbour, statistics
 
 if TYPE_CHECKING:
@@ -28,32 +27,17 @@ DECIMALS = 4
 OTHERS_TRIED = 5
 """Candidates for a counter-example: SQLite knows small and capital letters of ASCII only, so some may be none."""
 
-UNMEASURED = (
-    f"Whether a slice is unusual here cannot be told yet: that needs {FEWEST_PATIENTS} patients"
-    f" and {FEWEST_SLICES} slices, and is measured in idle moments."
-)
-NOT_A_SLICE = (
-    "Whether this is unusual here cannot be told: that is known of whole slices, not of series, regions or refinements."
-)
-UNUSUAL = (
-    "Nothing{among} looks much like this slice: its nearest is less alike than the nearest of 99 in 100 slices of this"
-    " archive. These cases are the least unlike, no more."
-)
-
 
 class Around:
     """Tells of the surroundings of one query. `find` returns the cases of a search for it, as its caller may see."""
 
-    def __init__(  # noqa: PLR0913 - what it looks around from
-        self, services: Services, query: Query, own: Series, find: Find, caller: Caller, *, is_slice: bool
-    ) -> None:
-        """Take the query, the series that it is of, who asks, and whether by a slice or by a whole series or study."""
+    def __init__(self, services: Services, query: Query, own: Series, find: Find, caller: Caller) -> None:
+        """Take the query, the series that it is of or stands for it, and who asks."""
         self._services = services
         self._query = query
         self._own = own
         self._find = find
         self._caller = caller
-        self._is_slice = is_slice
         self._grounds = Grounds.of(services.settings.verified_provenances)
 
     # ---- what is said of the nearest patients ----
@@ -143,47 +127,6 @@ class Around:
         said = self._labels(case)
         verified = self._grounds.counting(said, verified=True)
         return bool(verified) and leading.casefold() not in self._grounds.counting(said, verified=False)
-
-    # ---- whether anything is near ----
-
-    def scale(self) -> Scale:
-        """Return what tells where a similarity of this query lies; one that knows nothing, where it has no place."""
-        if not self._is_whole_slice():
-            return NO_SCALE
-        services = self._services
-        return Scale.of(services.catalogue.last_day(CALIBRATION, services.embedder.model_id))
-
-    def _is_whole_slice(self) -> bool:
-        query = self._query
-        return self._is_slice and query.target.region is None and not query.more and not query.less
-
-    def calibration(self, scale: Scale) -> dict[str, Any]:
-        """Return whether similarities have a scale here and, to those who may be told, what it was measured on."""
-        measured = scale.calibration if scale.is_known and self._caller.sees_statistics() else None
-        message = None if scale.is_known else UNMEASURED if self._is_whole_slice() else NOT_A_SLICE
-        return {
-            "known": scale.is_known,
-            "message": message,
-            "patients": measured.patients if measured else None,
-            "slices": measured.sample if measured else None,
-        }
-
-    def unusual(self, scale: Scale, criteria: Criteria, found: Sequence[Case]) -> dict[str, Any] | None:
-        """Return how far the nearest is, where it is farther than is usual; None also where filters chose."""
-        if criteria.conditions or criteria.predicted is not None or criteria.same_patient == "only":
-            return None
-        others = [case.best for case in found if case.best.slice.series.patient != self._own.patient]
-        nearest = max((hit.similarity for hit in others), default=None)
-        usual_from = scale.usual_from
-        if nearest is None or usual_from is None or nearest >= usual_from:
-            return None
-        among = "" if self._caller.sees_all else " that you may see"
-        return {
-            "by": "similarity",
-            "similarity": round(nearest, DECIMALS),
-            "usualFrom": round(usual_from, DECIMALS),
-            "message": UNUSUAL.format(among=among),
-        }
 
 
 def _share(share: Share) -> dict[str, Any]:

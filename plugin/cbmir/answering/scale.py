@@ -7,19 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from cbmir.records import Calibration
+from cbmir.watching.calibration import FEWEST_PATIENTS, FEWEST_SLICES, UNUSUAL_PERCENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CALIBRATION = "calibration"
 """What the catalogue calls this kind of figures."""
-
-FEWEST_PATIENTS = 20
-FEWEST_SLICES = 100
-"""With less than that, one slice in a hundred is none."""
-
-UNUSUAL_PERCENT = 1
-"""Share of the archive's own slices that would be called unusual in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from cbmir.failpoints import reach
 from cbmir.ingest.bursts import Bursts
 
 if TYPE_CHECKING:
-    from cbmir.records import Atlas, ChangeOfModel, IndexHealth
+    from cbmir.records import Atlas, ChangeOfModel, Gallery, IndexHealth
 
 Kind = Literal["stored", "deleted", "labelled"]
 
@@ -37,6 +37,7 @@ class Progress:
     health: IndexHealth | None = None
     change: ChangeOfModel | None = None
     atlas: Atlas | None = None
+    gallery: Gallery | None = None
 
     def lag_seconds(self) -> float:
         """Return for how long something has been waiting to be indexed."""

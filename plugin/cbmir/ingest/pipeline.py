@@ -9,7 +9,7 @@ import numpy as np
 
 from cbmir.errors import CbmirError, NotFound, Unavailable, UnreadableSlice, UnsupportedSlice
 from cbmir.failpoints import reach
-from cbmir.pixels import prepare, shown_window
+from cbmir.pixels import prepare, shown_window, sketch
 from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class _Job:
     series: Series
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     windows: dict[int, Window] = field(default_factory=dict)
+    sketches: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     left_out: list[CbmirError] = field(default_factory=list)
     read: bool = False
     memory_ran_out: bool = False
@@ -104,6 +105,7 @@ class Pipeline:
                 except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
                     opened.left_out.append(UnreadableSlice(f"the frame cannot be prepared ({type(error).__name__})"))
                 else:
+                    opened.sketches[number] = sketch(square)
                     yield opened, number, square
             opened.read = True
 
@@ -154,6 +156,7 @@ def _outcome(job: _Job) -> Outcome:
         job.vectors,
         f"{len(left_out)} frames left out: {left_out[0]}" if left_out else None,
         job.windows,
+        job.sketches,
     )
 
 

@@ -52,6 +52,12 @@ CREATE TABLE diagnosis (
     PRIMARY KEY (orthanc_id, label, provenance)
 ) WITHOUT ROWID;
 """
+_SKETCH = """
+CREATE TABLE sketch (
+    label INTEGER PRIMARY KEY REFERENCES slice(label) ON DELETE CASCADE,
+    greys BLOB NOT NULL  -- 256 bytes: what the slice looks like from afar
+);
+"""
 
 SCHEMA = f"""
 CREATE TABLE series (
@@ -81,6 +87,7 @@ CREATE INDEX instance_state ON instance(state, id);
 CREATE INDEX instance_sop ON instance(SOPInstanceUID);
 CREATE INDEX instance_series ON instance(series, state);
 {_SLICE}
+{_SKETCH}
 -- Labels of a new catalogue are none that an index of an earlier one knows: for it, a label stands for one vector.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('slice', abs(random() >> 16));
 {_ANSWERING}
@@ -133,12 +140,13 @@ ALTER TABLE diagnosis RENAME TO diagnosis_2;
 INSERT INTO diagnosis SELECT orthanc_id, label, provenance FROM diagnosis_2;
 DROP TABLE diagnosis_2;
 {_DAY}
+{_SKETCH}
 ALTER TABLE series ADD COLUMN plane TEXT;
 PRAGMA user_version = 3;
 """,
 }
 """Version → what makes the next one of it. From 2 on, an instance may have vectors of two models; from 3 on, a label
-may be said on several grounds, series have planes, and there are figures by day of any kind."""
+may be said on several grounds, series have planes, slices have sketches, and there are figures by day of any kind."""
 
 
 _SAID = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from cbmir.answering.matching import Condition
 from cbmir.records import IndexHealth, Quality
+from cbmir.watching.likeness import Likeness
 from cbmir.watching.nightly import Nightly
 from cbmir.watching.quality import Labelled, precision
 from cbmir.watching.recall import recall
@@ -63,6 +64,7 @@ class SelfChecks:
         self._tried: tuple[int, int] | None = None
         self._last: Quality | None = next(reversed(catalogue.quality(model)), None)
         self._nightly = Nightly(catalogue, model=model, stoppable=stoppable, now=now)
+        self._likeness = Likeness(catalogue, index, model=model, progress=progress, stoppable=stoppable, now=now)
         self._survey = Survey(catalogue, model=model, progress=progress, now=now)
 
     def index_rebuilt(self) -> None:
@@ -78,6 +80,7 @@ class SelfChecks:
             self._tried = self._extent()
             self._measure_quality()
         self._nightly.run_due(len(self._index))
+        self._likeness.run_due(len(self._index))
         self._survey.run_due(len(self._index))
 
     def metrics(self) -> dict[str, float]:

@@ -61,6 +61,10 @@ CREATE TABLE slice (
 -- vectors are patient data: what is deleted goes soon, and the index is mended with it
 ALTER TABLE slice SET (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX slice_model ON slice(model, label);
+CREATE TABLE sketch (
+    label BIGINT PRIMARY KEY REFERENCES slice(label) ON DELETE CASCADE,
+    greys BYTEA NOT NULL
+);
 CREATE TABLE answering (
     model {TEXT} NOT NULL,
     folder {TEXT} NOT NULL
