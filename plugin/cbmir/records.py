@@ -250,7 +250,7 @@ class Gallery:
     Attributes
     ----------
     pictures
-        (n, 256) float32, sketches scaled to unit length.
+        (n, 64) float32, sketches scaled to unit length.
     patients, studies
         Whose they are, and the Orthanc ids of their studies; n each.
     usual_from
@@ -278,7 +278,7 @@ class Embedded:
     windows
         Frame → the window that a viewer first shows it with; none for colour.
     sketches
-        Frame → (256,) greys, as `pixels.sketch`.
+        Frame → (64,) greys, as `pixels.sketch`.
 
     """
 

@@ -38,7 +38,7 @@ class Archive:
         for patient in patients:
             rows = units(np.eye(1, DIM) + 0.3 * self._random.standard_normal((slices, DIM)))
             one = embedded(f"i{patient}", series(f"P{patient}", patient), vectors=rows)
-            one.sketches.update({frame: self._random.integers(100, 200, 256).astype(np.uint8) for frame in one.vectors})
+            one.sketches.update({frame: self._random.integers(100, 200, 64).astype(np.uint8) for frame in one.vectors})
             self.catalogue.enqueue([one.orthanc_id])
             labels, _ = self.catalogue.record(one, MODEL)
             self.index.add(np.array(labels), rows)
@@ -72,7 +72,7 @@ def test_an_archive_gets_a_scale_and_a_gallery(archive: Archive) -> None:
     assert (scale.calibration.patients, scale.calibration.sample) == (PATIENTS, 5 * PATIENTS)
     shown = archive.progress.gallery
     assert shown is not None
-    assert (shown.model, shown.pictures.shape, len(set(shown.patients.tolist()))) == (MODEL, (125, 256), PATIENTS)
+    assert (shown.model, shown.pictures.shape, len(set(shown.patients.tolist()))) == (MODEL, (125, 64), PATIENTS)
 
 
 def test_a_small_archive_is_measured_but_has_no_scale_yet(archive: Archive) -> None:

@@ -110,18 +110,19 @@ class Around:
         """Return the nearest case with a verified label, and without the one that leads."""
         if leading is None:
             return None
-        near = next((case for case in nearest if self._is_other(case, leading)), None)
-        if near is not None:
-            return near
-        other = Condition("label", "other", (leading, *self._services.settings.verified_provenances))
-        wanted = replace(
-            criteria,
-            group="patient",
-            same_patient="exclude",
-            k=OTHERS_TRIED,
-            conditions=(*criteria.conditions, other),
-        )
-        return next((case for case in self._find(wanted) if self._is_other(case, leading)), None)
+        near = [case for case in nearest if self._is_other(case, leading)]
+        if not near:
+            other = Condition("label", "other", (leading, *self._services.settings.verified_provenances))
+            wanted = replace(
+                criteria,
+                group="patient",
+                same_patient="exclude",
+                k=OTHERS_TRIED,
+                conditions=(*criteria.conditions, other),
+            )
+            near = [case for case in self._find(wanted) if self._is_other(case, leading)]
+        # the order of cases is not by similarity alone
+        return max(near, key=lambda case: case.best.similarity, default=None)
 
     def _is_other(self, case: Case, leading: str) -> bool:
         said = self._labels(case)

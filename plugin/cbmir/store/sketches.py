@@ -21,7 +21,7 @@ class Sketches(Database):
     """A sketch (see `pixels.sketch`) of each slice that was indexed since there are any. It goes with its slice."""
 
     def sketches(self, labels: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
-        """Return the (256,) sketches of slices by label; those without one are missing."""
+        """Return the (64,) sketches of slices by label; those without one are missing."""
         found: dict[int, NDArray[np.uint8]] = {}
         for some in portions(labels):
             rows = self._connection().execute(f"SELECT label, greys FROM sketch WHERE label IN ({marks(some)})", some)

@@ -55,7 +55,7 @@ CREATE TABLE diagnosis (
 _SKETCH = """
 CREATE TABLE sketch (
     label INTEGER PRIMARY KEY REFERENCES slice(label) ON DELETE CASCADE,
-    greys BLOB NOT NULL  -- 256 bytes: what the slice looks like from afar
+    greys BLOB NOT NULL  -- 64 bytes: what the slice looks like from afar
 );
 """
 

@@ -86,7 +86,7 @@ def gallery(
     model
         Whose slices these are.
     slices, sketches
-        n slices, and their (n, 256) sketches.
+        n slices, and their (n, 64) sketches.
     stoppable
         Ends the work early, without a result.
 
@@ -108,6 +108,6 @@ def gallery(
 
 
 def scaled(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (n, 256) float32 rows of unit length; one that is black stays so."""
+    """Return (n, 64) float32 rows of unit length; one that is black stays so."""
     rows = sketches.astype(np.float32)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-6), np.float32)
