@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from dicom_files import mr_slice
-from parts import DIM, MODEL, Workplace, series
+from parts import DIM, MODEL, Workplace, series, tiny_embedder
 from readers import Reader
 
 from cbmir.instance import Limits, read
@@ -129,7 +129,7 @@ def test_regions_and_refinements_have_no_scale(workplace: Workplace, query: dict
     odd = add(workplace, stripes())
     found = asked(workplace, odd, **{name: text.format(first=first) for name, text in query.items()})
     assert (found["calibration"]["known"], found["unusual"], found["cases"][0]["percentile"]) == (False, None, None)
-    assert "not of regions" in found["calibration"]["message"]
+    assert "not of series, regions" in found["calibration"]["message"]
 
 
 @pytest.mark.parametrize("query", [{"Modality": "MR"}, {"class": "predicted"}, {"samePatient": "only"}])
