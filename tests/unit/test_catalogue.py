@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
-from cbmir.answering.matching import parse
+from cbmir.answering.matching import Condition, parse
 from cbmir.errors import CatalogueError
 from cbmir.records import Feedback, Label, Quality, Window
 from cbmir.store.postgresql.catalogue import PostgresCatalogue
@@ -610,3 +610,66 @@ def test_figures_are_kept_by_kind_model_and_day_and_the_last_of_a_day_count(cata
         {"date": "2026-01-01", "share": 0.2},
         {"date": "2026-01-02", "share": 0.3},
     ]
+
+
+# ---- what is said of whole archives, and what slices look like ----
+
+
+def test_labels_are_told_by_patient_wherever_they_are(catalogue: Catalogue) -> None:
+    for number in range(1, 4):
+        put(catalogue, f"i{number}", series(f"P{number}", number, SeriesDescription=f"T{number}"))
+    catalogue.set_labels(series("P1", 1).study_orthanc_id, [Label("glioma", "histology")])
+    catalogue.set_labels(series("P2", 2).orthanc_id, [Label("glioma", "report"), Label("cyst", "report")])
+    catalogue.set_labels("i3", [Label("cyst", "")])
+    assert catalogue.labels_by_patient() == {
+        series("P1", 1).patient: {Label("glioma", "histology")},
+        series("P2", 2).patient: {Label("glioma", "report"), Label("cyst", "report")},
+        series("P3", 3).patient: {Label("cyst", "")},
+    }
+    only = parse("SeriesDescription", "t3")
+    assert only is not None
+    assert set(catalogue.labels_by_patient([only])) == {series("P3", 3).patient}
+
+
+def test_what_has_a_verified_label_other_than_one_can_be_found(catalogue: Catalogue) -> None:
+    said = {"a": Label("Glioma", "histology"), "b": Label("cyst", "Histology"), "c": Label("cyst", "report")}
+    for number, (name, label) in enumerate(said.items()):
+        put(catalogue, name, series(name, number))
+        catalogue.set_labels(series(name, number).study_orthanc_id, [label])
+    (both,) = put(catalogue, "d", series("d", 9))
+    catalogue.set_labels("d", [Label("cyst", "histology"), Label("glioma", "report")])
+    other = Condition("label", "other", ("glioma", "histology", "follow-up"))
+    found = catalogue.slices(catalogue.select([other], model=MODEL).tolist())
+    assert [one.orthanc_id for one in found.values()] == ["b"]
+    assert both not in found
+
+
+def test_a_label_of_an_instance_finds_that_slice_only_and_goes_with_it(catalogue: Catalogue) -> None:
+    (first,) = put(catalogue, "a", series())
+    put(catalogue, "b", series())
+    catalogue.set_labels("a", [Label("cyst", "histology")])
+    only = parse("label", "cyst")
+    assert only is not None
+    assert catalogue.select([only], model=MODEL).tolist() == [first]
+    assert catalogue.labels_of(catalogue.slices([first])[first]) == [Label("cyst", "histology")]
+    catalogue.forget(["a"])
+    assert catalogue.labels(["a"]) == {"a": []}
+
+
+def test_sketches_are_kept_where_there_are_any_and_go_with_their_slices(catalogue: Catalogue) -> None:
+    one = embedded("a", vectors=np.eye(2, DIM))
+    one.sketches[2] = np.arange(64, dtype=np.uint8)
+    catalogue.enqueue(["a"])
+    (_, second), _ = catalogue.record(one, MODEL)
+    found = catalogue.sketches(catalogue.live_labels(MODEL).tolist())
+    assert {label: grey.tolist() for label, grey in found.items()} == {second: list(range(64))}
+    catalogue.forget(["a"])
+    assert catalogue.sketches([second]) == {}
+
+
+def test_the_last_day_of_a_kind_is_told(catalogue: Catalogue) -> None:
+    assert catalogue.last_day("calibration", MODEL) is None
+    for date, number in (("2026-01-02", 2), ("2026-01-01", 1)):
+        catalogue.keep_day("calibration", MODEL, date, {"slices": number})
+    assert catalogue.last_day("calibration", MODEL) == {"date": "2026-01-02", "slices": 2}
+    assert catalogue.last_day("drift", MODEL) is None
