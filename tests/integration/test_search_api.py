@@ -343,10 +343,9 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
     return str(error["message"])
 
 
-@pytest.mark.parametrize("level", ["series", "study", "patient"])
-def test_the_id_of_a_series_study_or_patient_is_refused(orthanc: OrthancProcess, query: str, level: str) -> None:
+def test_the_id_of_a_patient_is_refused(orthanc: OrthancProcess, query: str) -> None:
     instance = orthanc.similar(query)["query"]["orthancId"]
-    parent = orthanc.http.get(f"/instances/{instance}/{level}").json()["ID"]
+    parent = orthanc.http.get(f"/instances/{instance}/patient").json()["ID"]
     message = refused(orthanc.http.get(f"/cbmir/similar/{parent}"), 400, "bad_request")
     assert "name one of its instances" in message
 
@@ -525,3 +524,53 @@ def test_the_numbers_of_the_status_are_in_orthancs_metrics(orthanc: OrthancProce
 def metrics(orthanc: OrthancProcess) -> dict[str, float]:
     lines = orthanc.http.get("/tools/metrics-prometheus").text.splitlines()
     return {name: float(value) for name, value, *_ in (line.split() for line in lines if line.startswith("cbmir_"))}
+
+
+# ---- by a series or study ----
+
+
+@pytest.fixture(scope="module")
+def volumes(make_shared_orthanc: Callable[..., OrthancProcess]) -> OrthancProcess:
+    """An Orthanc with series of three slices: of `query` two of them in one study, `near` with the like, and `far`."""
+    orthanc = make_shared_orthanc({}).start()
+    number = 0
+    for patient, kinds in (("query", (0, 10)), ("near", (10, 0)), ("far", (20,))):
+        for series, kind in enumerate(kinds, start=1):
+            for place in range(3):
+                number += 1
+                pixels = picture(number, kind=kind + place)
+                description = "T1 TRA +C" if kind == 0 else "T2 TRA"
+                orthanc.upload(mr_file(patient, 1, series, place, pixels=pixels, SeriesDescription=description))
+    orthanc.wait_until_indexed(number)
+    return orthanc
+
+
+@pytest.mark.parametrize("level", ["series", "studies"])
+def test_a_series_or_study_finds_its_like_slice_by_slice(
+    volumes: OrthancProcess, level: str, validate: Callable[[Any, str], None]
+) -> None:
+    parts = (1, 1) if level == "series" else (1,)
+    found = volumes.http.post("/tools/lookup", content=str(uid("query", *parts))).json()
+    by_uid, by_id = (volumes.similar(name) for name in (uid("query", *parts), found[0]["ID"]))
+    validate(by_uid, "Similar")
+    assert by_uid == by_id
+    assert patients(by_uid) == ["near", "far"]
+    volume = by_uid["volume"]
+    assert (volume["instances"], volume["indexed"]) == ((3, 3) if level == "series" else (6, 6))
+    for match in by_uid["cases"][0]["match"]:
+        asked = volume["series"][match["query"]]
+        assert match["sequence"] == asked["sequence"]
+        assert match["plane"] == asked["plane"] == "axial"
+        assert len(match["slices"]) == len(asked["slices"]) == 3
+        series = 2 if match["sequence"] == "T1C" else 1
+        where = {uid("query", 1, 3 - series, place): uid("near", 1, series, place) for place in range(3)}
+        pairs = zip(asked["slices"], match["slices"], strict=True)
+        assert all(where[one["SOPInstanceUID"]] == other["SOPInstanceUID"] for one, other in pairs)
+
+
+def test_a_series_that_is_not_indexed_says_why_nothing_is_found(volumes: OrthancProcess) -> None:
+    volumes.upload(mr_file("ct", Modality="CT"))
+    response = volumes.http.get(f"/cbmir/similar/{uid('ct', 1, 1)}")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_indexed"
+    assert "none of the 1 instances of this series is indexed" in response.json()["error"]["message"]

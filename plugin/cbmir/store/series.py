@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from cbmir.store.database import Connection
 
+_MEMBER = np.dtype([("series", np.int64), ("label", np.int64), ("instance", np.int64)])
+
 MIXED = "mixed"
 """Plane of a series whose slices lie in several, as those of a localizer do."""
 
@@ -49,21 +51,28 @@ class SeriesTable(Database):
 
     def members(self, orthanc_ids: Collection[str], model: str) -> list[Members]:
         """Return these series, and all series of these studies, with the slices that a model has seen of each."""
-        labels: dict[int, list[int]] = {}
-        instances: dict[int, set[int]] = {}
+        parts = [np.empty(0, _MEMBER)]
         for some in portions(list(orthanc_ids)):
             # an id is that of a series or of a study: two look-ups by index
             for column in ("orthanc_id", "study_orthanc_id"):
-                for row, instance, label in self._connection().execute(
-                    "SELECT series.id, instance.id, label FROM series JOIN instance ON instance.series = series.id"
+                rows = self._connection().execute(
+                    "SELECT series.id, label, instance.id FROM series JOIN instance ON instance.series = series.id"
                     " JOIN slice ON slice.instance = instance.id"
                     f" WHERE series.{column} IN ({marks(some)}) AND model = ?",
                     [*some, model],
-                ):
-                    labels.setdefault(row, []).append(label)
-                    instances.setdefault(row, set()).add(instance)
-        found = self._many_series(labels)
-        return [Members(found[row], np.unique(labels[row]), len(instances[row])) for row in sorted(found)]
+                )
+                parts.append(np.fromiter(rows, _MEMBER))
+        # a study and one of its series may both be named
+        found = np.unique(np.concatenate(parts))
+        if not len(found):
+            return []
+        numbers, starts = np.unique(found["series"], return_index=True)
+        series = self._many_series(numbers.tolist())
+        return [
+            Members(series[number], some["label"], len(np.unique(some["instance"])))
+            for number, some in zip(numbers.tolist(), np.split(found, starts[1:]), strict=True)
+            if number in series
+        ]
 
     # ---- beneath ----
 

@@ -91,7 +91,7 @@ def _left_out(volume: Volume, members: Sequence[Members], stacks: Sequence[Stack
     """Return what is not compared and why, in sentences, or None."""
     said = []
     if (missing := volume.instances - sum(one.instances for one in members)) > 0:
-        said.append(f"{missing} of {volume.instances} instances are not indexed (yet).")
+        said.append(f"{missing} of {volume.instances} instances {'is' if missing == 1 else 'are'} not indexed (yet).")
     if len(stacks) < len(members):
         said.append("Localizers are left out.")
     used = {stack.series.orthanc_id: len(stack.labels) for stack in stacks}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Near = list[tuple[NDArray[np.int64], NDArray[np.float32]]]
     """Of each probe, the labels that it found and their similarities, the most similar first."""
 
-PROBES = 48
+PROBES = 32
 """Slices of the query whose neighbours are looked at: the most unlike ones."""
 
 
@@ -78,14 +78,21 @@ def promising(
             known[one.orthanc_id] = number, np.array([agreement(stack.kind, kind) for stack in query], np.float32)
     if not units:
         return []
+    closest = np.zeros((len(units), len(query)), np.float32)
+    for number, agreed in known.values():
+        if number >= 0:
+            closest[number] = np.maximum(closest[number], agreed)
+    labels = np.array(list(series_of), np.int64)
+    order = np.argsort(labels)
+    owners = np.array([known[series.orthanc_id][0] for series in series_of.values()])[order]
+    agreements = np.array([known[series.orthanc_id][1] for series in series_of.values()])[order]
     best = np.empty((len(units), len(near)), np.float32)
-    for place, (labels, similarities) in enumerate(near):
-        best[:, place] = similarities[-1] if len(similarities) else -1
-        there = [known[series_of[label].orthanc_id] if label in series_of else (-1, None) for label in labels.tolist()]
-        numbers = np.array([number for number, _ in there])
-        agreed = np.array([1 if factors is None else factors[probes.stacks[place]] for _, factors in there], np.float32)
-        ours = numbers >= 0
-        np.maximum.at(best[:, place], numbers[ours], (similarities * agreed)[ours])
-    order = np.argsort(-(best @ probes.weights), kind="stable")
+    for probe, (found, similarities) in enumerate(near):
+        farthest = similarities[-1] if len(similarities) else -1
+        best[:, probe] = farthest * closest[:, probes.stacks[probe]]
+        places = np.minimum(np.searchsorted(labels[order], found), len(labels) - 1)
+        ours = (labels[order][places] == found) & (owners[places] >= 0)
+        places = places[ours]
+        np.maximum.at(best[:, probe], owners[places], similarities[ours] * agreements[places, probes.stacks[probe]])
     names = list(units)
-    return [names[place] for place in order]
+    return [names[place] for place in np.argsort(-(best @ probes.weights), kind="stable")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbmir.sequences import agreement, kind_of
-from cbmir.volumes.interaction import best_of_each, score
+from cbmir.volumes.interaction import both_ways, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """A series of a candidate: `labels` (m,) of its slices, `similarities` (q, m) to each slice of the query."""
+    """A series of a candidate.
+
+    Attributes
+    ----------
+    labels, weights
+        (m,) of its slices; the weights are together 1.
+    similarities
+        (q, m) of each slice of the query to each of them.
+
+    """
 
     series: Series
     labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
     similarities: NDArray[np.float32]
 
 
@@ -60,8 +70,14 @@ class Comparison:
 def compared(query: Sequence[Stack], found: Sequence[Found]) -> Comparison:
     """Return the comparison of a query with the series of one candidate, none of which is empty."""
     starts = np.cumsum([0, *(len(one.labels) for one in found[:-1])])
-    best = best_of_each(np.concatenate([one.similarities for one in found], axis=1), starts)
-    pairs = np.stack([stack.weights @ best[rows] for stack, rows in zip(query, rows_of(query), strict=True)])
+    similarities = np.concatenate([one.similarities for one in found], axis=1)
+    weights = np.concatenate([one.weights for one in found])
+    pairs = np.stack(
+        [
+            both_ways(similarities[rows], stack.weights, starts, weights)
+            for stack, rows in zip(query, rows_of(query), strict=True)
+        ]
+    )
     kinds = [kind_of(one.series) for one in found]
     agreeing = np.array([[agreement(stack.kind, kind) for kind in kinds] for stack in query], np.float32)
     total, chosen = score(pairs, agreeing)

@@ -1,7 +1,8 @@
 """Late interaction: each slice of a query finds the best slice of a candidate (Khattab, Zaharia, SIGIR 2020). numpy.
 
-There every part of a query counts alike. Here slices that resemble many others of their series count less, so that
-sixty of them that show air do not outvote the three that show a lesion.
+There every part of a query counts alike, and only the query looks. Here slices that resemble many others of their
+series count less, so that sixty of them that show air do not outvote the three that show a lesion; and the candidate
+looks back, as one of many slices has something for everybody.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 REDUNDANCY = 8
 """Power of the similarity by which slices of one series share a vote."""
-
-MISSING = 1.0
-"""How much what cannot be compared counts against a candidate: 1 as if nothing of it were similar, 0 not at all."""
 
 
 def redundancy_weights(vectors: NDArray[np.float32], power: float = REDUNDANCY) -> NDArray[np.float32]:
@@ -59,19 +57,35 @@ def spread(vectors: NDArray[np.float32], count: int) -> list[int]:
     return chosen[:count]
 
 
-def best_of_each(similarities: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return (q, c) what each of q slices finds best in each of c candidates.
+def both_ways(
+    similarities: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    other_weights: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return (c,) how similar each of c series is to one of q slices: mean of what each side finds in the other.
 
-    `similarities` is (q, m) to the slices of all candidates, one after the other; candidate i begins at starts[i], none
-    is empty.
+    Parameters
+    ----------
+    similarities
+        (q, m) to the slices of all c series, one series after the other.
+    weights
+        (q,), together 1.
+    starts
+        (c,) where each series begins; none is empty.
+    other_weights
+        (m,) weights of their slices, those of each series together 1.
+
     """
-    return np.asarray(np.maximum.reduceat(similarities, starts, axis=1))
+    there = weights @ np.maximum.reduceat(similarities, starts, axis=1)
+    back = np.add.reduceat(other_weights * similarities.max(axis=0), starts)
+    return np.asarray((there + back) / 2, np.float32)
 
 
-def score(
-    pairs: NDArray[np.float32], agreement: NDArray[np.float32], missing: float = MISSING
-) -> tuple[float, NDArray[np.int64]]:
+def score(pairs: NDArray[np.float32], agreement: NDArray[np.float32]) -> tuple[float, NDArray[np.int64]]:
     """Return how similar a candidate is, and with which of its series each series of the query is compared.
+
+    A series of the query that has no counterpart there counts by what comes nearest to one.
 
     Parameters
     ----------
@@ -79,12 +93,9 @@ def score(
         (s, c) similarity of each series of the query to each of the candidate.
     agreement
         (s, c) how far these can be compared, 0..1.
-    missing
-        As MISSING.
 
     """
     # a negative similarity is not better for being doubtful
     chosen = (agreement * (pairs + 1)).argmax(axis=1)
     rows = np.arange(len(pairs))
-    similar, certain = pairs[rows, chosen], agreement[rows, chosen]
-    return float((certain * similar).sum() / (certain + missing * (1 - certain)).sum()), chosen
+    return float((agreement * pairs)[rows, chosen].mean()), chosen

@@ -11,7 +11,7 @@ from cbmir.cases import DECIMALS, SLICES_SHOWN, Case, Hit, Match, eligible
 from cbmir.search import GROWTH
 from cbmir.volumes.candidates import Probes, promising
 from cbmir.volumes.comparison import Found, compared, rows_of
-from cbmir.volumes.interaction import evenly
+from cbmir.volumes.interaction import evenly, redundancy_weights
 from cbmir.volumes.question import stacks
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from cbmir.volumes.comparison import Comparison
     from cbmir.volumes.question import Stack
 
-NEAREST = 64
-"""Neighbours of each probe that are looked at first; GROWTH times as many where they give too few cases."""
+NEAREST = 256
+"""Neighbours of each probe that are looked at first, many of which are of the query's own series; GROWTH times as many
+where they give too few cases."""
 
 FARTHEST = 1024
 CANDIDATES = 4
@@ -124,7 +125,8 @@ class VolumeSearch:
                 columns = slice(*ends[place : place + 2])
                 place += 1
                 if columns.start < columns.stop:
-                    found.append(Found(one.series, labels[columns], similarities[:, columns]))
+                    weights = redundancy_weights(vectors[columns])
+                    found.append(Found(one.series, labels[columns], weights, similarities[:, columns]))
             if found:
                 yield compared(query, found)
 
