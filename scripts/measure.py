@@ -7,6 +7,7 @@
                                                     # memory, threads and descriptors while images come, are asked
                                                     # about and go; ends with 1 if any of them grows
     .venv/bin/python scripts/measure.py expansion   # what query expansion adds to the time of a search
+    .venv/bin/python scripts/measure.py volumes     # queries by a series of 200 slices, among 100,000
 
 Each writes docs/performance/<name>.json (--out names another folder), soak also a plot. All traffic stays on this
 machine. Figures depend on what else runs: the file tells.
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _library  # noqa: F401 - before cbmir
-from measuring import click, cstore, expansion, large_index, soak
+from measuring import click, cstore, expansion, large_index, soak, volumes
 from measuring.machine import REPOSITORY, circumstances
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     expanding.add_argument("--slices", type=int, default=10_000, help="in the index (default: 10000)")
     expanding.add_argument("--queries", type=int, default=100, help="each with and without (default: 100)")
     expanding.set_defaults(measure=expansion.measure)
+    by_series = what.add_parser("volumes")
+    by_series.add_argument("--slices", type=int, default=100_000, help="in the index (default: 100000)")
+    by_series.add_argument("--length", type=int, default=200, help="slices of each series (default: 200)")
+    by_series.add_argument("--queries", type=int, default=30, help="each by another series (default: 30)")
+    by_series.add_argument("--threads", type=int, default=2, help="that build the index (default: 2)")
+    by_series.set_defaults(measure=volumes.measure)
     return parser.parse_args(argv)
 
 

@@ -49,15 +49,15 @@ def measure(options: Namespace) -> dict[str, Any]:
     return {"vectors": options.vectors, "dim": DIM, "steps": steps}
 
 
-def series_of_slices(number: int) -> NDArray[np.float32]:
-    """Return (number, DIM) float32 unit rows, neighbours in a series alike."""
+def series_of_slices(number: int, length: int = SERIES) -> NDArray[np.float32]:
+    """Return (number, DIM) float32 unit rows, neighbours in a series of that length alike."""
     random = np.random.default_rng(0)
     rows = np.empty((number, DIM), np.float32)
-    for start in range(0, number, SERIES):
-        along = np.linspace(-1, 1, SERIES)[: number - start, None]
+    for start in range(0, number, length):
+        along = np.linspace(-1, 1, length)[: number - start, None]
         centre, first, second = random.standard_normal((3, DIM))
         curve = centre + 0.35 * (along * first + (along**2 - 1 / 3) * second)
-        rows[start : start + SERIES] = curve + 0.1 * random.standard_normal(curve.shape)
+        rows[start : start + length] = curve + 0.1 * random.standard_normal(curve.shape)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
 
