@@ -80,7 +80,9 @@ class OrthancProcess:
         self.http = self._client()
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=PATIENCE_SECONDS)
+        # Orthanc closes what was idle for a second; a request on its way just then would be lost
+        limits = httpx.Limits(keepalive_expiry=0.5)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=PATIENCE_SECONDS, limits=limits)
 
     def start(self) -> OrthancProcess:
         """Start Orthanc and wait until the plugin runs, or says why not."""
