@@ -8,6 +8,7 @@
                                                     # about and go; ends with 1 if any of them grows
     .venv/bin/python scripts/measure.py expansion   # what query expansion adds to the time of a search
     .venv/bin/python scripts/measure.py volumes     # queries by a series of 200 slices, among 100,000
+    .venv/bin/python scripts/measure.py postgresql  # catalogue and index in PostgreSQL beside those in files
 
 Each writes docs/performance/<name>.json (--out names another folder), soak also a plot. All traffic stays on this
 machine. Figures depend on what else runs: the file tells.
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _library  # noqa: F401 - before cbmir
-from measuring import click, cstore, expansion, large_index, soak, volumes
+from measuring import click, cstore, expansion, large_index, postgresql, soak, volumes
 from measuring.machine import REPOSITORY, circumstances
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     by_series.add_argument("--queries", type=int, default=30, help="each by another series (default: 30)")
     by_series.add_argument("--threads", type=int, default=2, help="that build the index (default: 2)")
     by_series.set_defaults(measure=volumes.measure)
+    by_database = what.add_parser("postgresql")
+    by_database.add_argument("--vectors", type=int, default=100_000, help="in both stores (default: 100000)")
+    by_database.add_argument("--live", type=int, default=1000, help="that come one by one (default: 1000)")
+    by_database.add_argument("--queries", type=int, default=500, help="each to both (default: 500)")
+    by_database.set_defaults(measure=postgresql.measure)
     return parser.parse_args(argv)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from orthanc_process import free_port, wait_for
@@ -36,7 +37,9 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="cbmir-postgresql-"))
         self.port = free_port()
         self._programs = programs()
-        self._identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._identity: dict[str, Any] = (
+            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
         if self._identity:
             os.chown(self.folder, NOBODY, NOBODY)
             self._programs = self._within_reach(self._programs)
@@ -45,7 +48,7 @@ class PostgresServer:
 
     def _within_reach(self, folder: Path) -> Path:
         """Return the folder, or a copy where only root may enter it, as below /root."""
-        tried = subprocess.run(["test", "-x", folder / "initdb"], check=False, **self._identity)  # type: ignore[call-overload]
+        tried = subprocess.run(["test", "-x", folder / "initdb"], check=False, **self._identity)
         if tried.returncode == 0:
             return folder
         copy = self.folder / "programs"
@@ -79,7 +82,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                **self._identity,  # type: ignore[call-overload]
+                **self._identity,
             )
         wait_for(self._answers, "PostgreSQL answers")
         return self
