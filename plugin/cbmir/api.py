@@ -15,8 +15,10 @@ from cbmir.access import require
 from cbmir.answering import answers
 from cbmir.answering.atlas import atlas
 from cbmir.answering.query import is_orthanc_id, parse_comparison, parse_feedback, parse_query, parse_selection
-from cbmir.audit import INSTANCES_ACCESSED, INSTANCES_CREATED, QUERY
+from cbmir.audit import INSTANCES_ACCESSED, INSTANCES_CREATED, LABELS_WRITTEN, QUERY
 from cbmir.errors import BadRequest, CatalogueDamaged, Forbidden, NotFound, Unavailable
+from cbmir.labelling.posted import parse_labels
+from cbmir.labelling.writing import write_labels
 from cbmir.saving.save import save
 from cbmir.similar import NO_STUDY, heatmap, report, similar
 from cbmir.watching.nightly import DRIFT, SCANNERS
@@ -82,6 +84,7 @@ class Api:
             "reindex": ("POST", self._reindex),
             "feedback": ("GET, POST", self._feedback),
             "save": ("POST", self._save),
+            "labels": ("POST", self._labels),
         }
         if name not in routes or (rest and name not in {"similar", "heatmap", "report"}):
             raise NotFound(f"no such route; there are {', '.join(f'/cbmir/{route}' for route in routes)}")
@@ -228,6 +231,19 @@ class Api:
                 return save(services, selection, services.gatekeeper.caller(request), shown)
 
         return answer(services.audit.recorded(INSTANCES_CREATED, request, work), 201)
+
+    # ---- POST /cbmir/labels ----
+
+    def _labels(self, request: Request, _rest: str) -> Response:
+        services = self._services()
+
+        def work() -> dict[str, Any]:
+            posted = parse_labels(_posted(request, '{"labels": [{"StudyInstanceUID": "1.2.3", "label": "glioma"}]}'))
+            shown = credentials(request, services.settings.credential_headers)
+            # holds no place for queries: writing has its own
+            return write_labels(services, posted, services.gatekeeper.caller(request), shown)
+
+        return answer(services.audit.recorded(LABELS_WRITTEN, request, work))
 
     # ---- GET, POST /cbmir/feedback ----
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cbmir.errors import NotFound, Unavailable
-from cbmir.records import Label, one_line
+from cbmir.records import ORTHANC_LABEL, Label, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,6 +55,7 @@ class Archive:
     def __init__(self, orthanc: Any) -> None:
         """Take the module `orthanc`, or a double of it."""
         self._orthanc = orthanc
+        self._labels_there: bool | None = None
 
     def instances(self) -> Iterator[list[str]]:
         """Yield the Orthanc ids of all instances, a series at a time, those that changed longest ago first."""
@@ -82,7 +83,14 @@ class Archive:
         return study, str(self._get(f"/studies/{study}")["ParentPatient"])
 
     def labels(self, level: str, orthanc_id: str) -> list[Label]:
-        """Return what is said of a study ("studies") or series ("series")."""
+        """Return what is said of a study ("studies"), series ("series") or instance ("instances").
+
+        What Orthanc itself calls labels, from its version 1.12.0 on, comes last; of instances it is not asked for.
+        """
+        own = self._own_labels(level, orthanc_id) if level != "instances" else []
+        return [*self._said(level, orthanc_id), *own]
+
+    def _said(self, level: str, orthanc_id: str) -> list[Label]:
         try:
             said = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/metadata/{LABELS_METADATA}"))
             labels = [Label(_words(one["label"]), _words(one.get("provenance"))) for one in said[:MOST_LABELS]]
@@ -90,6 +98,24 @@ class Archive:
         except (self._orthanc.OrthancException, ValueError, RecursionError, TypeError, KeyError, AttributeError):
             # nobody has said anything, or not in our form
             return []
+
+    def _own_labels(self, level: str, orthanc_id: str) -> list[Label]:
+        if not self._has_own_labels():
+            return []
+        try:
+            own = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/labels"))
+            return [Label(one_line(str(label), LABEL_LENGTH), ORTHANC_LABEL) for label in own[:MOST_LABELS]]
+        except (self._orthanc.OrthancException, ValueError, TypeError):
+            return []
+
+    def _has_own_labels(self) -> bool:
+        """Return whether this Orthanc keeps labels. Asked once: another version means another start."""
+        if self._labels_there is None:
+            try:
+                self._labels_there = bool(self._get("/system").get("HasLabels", False))
+            except Unavailable:
+                return False
+        return self._labels_there
 
     def patient(self, study: str) -> dict[str, str]:
         """Return PatientName and PatientID of a study, as far as known."""
@@ -135,6 +161,24 @@ class Archive:
             except self._orthanc.OrthancException:
                 continue
         return None
+
+    def find(self, level: str, uid: str) -> str | None:
+        """Return the Orthanc id of the study, series or instance with a UID; None for none, or for several."""
+        orthanc = self._orthanc
+        lookups = {"studies": orthanc.LookupStudy, "series": orthanc.LookupSeries, "instances": orthanc.LookupInstance}
+        try:
+            return lookups[level](uid) or None
+        except orthanc.OrthancException:
+            return None
+
+    def study_of(self, level: str, orthanc_id: str) -> str | None:
+        """Return the Orthanc id of the study that a study, series or instance belongs to; None if it is gone."""
+        try:
+            if level == "instances":
+                level, orthanc_id = "series", self.instance(orthanc_id)[0]
+            return self.parents(orthanc_id)[0] if level == "series" else orthanc_id
+        except NotFound:
+            return None
 
     def volume(self, orthanc_id: str) -> Volume | None:
         """Return the series or study of this id, or None where there is none."""

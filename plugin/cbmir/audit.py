@@ -46,7 +46,7 @@ _IDENTIFIER = re.compile(r"[0-9a-f.-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """EventID and EventActionCode: C for create, E for execute, R for read."""
+    """EventID and EventActionCode: C for create, E for execute, R for read, U for update."""
 
     code: str
     meaning: str
@@ -56,6 +56,7 @@ class Event:
 QUERY = Event("110112", "Query", "E")
 INSTANCES_ACCESSED = Event("110103", "DICOM Instances Accessed", "R")
 INSTANCES_CREATED = Event("110103", "DICOM Instances Accessed", "C")
+LABELS_WRITTEN = Event("110103", "DICOM Instances Accessed", "U")
 
 
 class Audit:
@@ -180,6 +181,7 @@ def _studies(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the StudyInstanceUIDs in an answer: that asked about, and those shown beside it."""
     shown = {one["StudyInstanceUID"] for case in found.get("cases", []) for one in case["slices"]}
     shown |= {hit["StudyInstanceUID"] for hit in found.get("hits", [])}
+    shown |= set(found.get("StudyInstanceUIDs", []))
     if "against" in found:
         shown.add(found["against"]["StudyInstanceUID"])
     return {

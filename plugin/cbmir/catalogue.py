@@ -180,16 +180,6 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
         rows = self._connection().execute("SELECT orthanc_id FROM series UNION SELECT study_orthanc_id FROM series")
         return {orthanc_id for (orthanc_id,) in rows}
 
-    def known_parents(self, orthanc_ids: Iterable[str]) -> list[str]:
-        """Return which of these are studies or series with an indexed instance."""
-        return [
-            orthanc_id
-            for orthanc_id in orthanc_ids
-            if self._connection()
-            .execute("SELECT 1 FROM series WHERE orthanc_id = ?1 OR study_orthanc_id = ?1 LIMIT 1", (orthanc_id,))
-            .fetchone()
-        ]
-
     def entry(self, identifier: str) -> Entry | None:
         """Return what is known of an instance, by Orthanc id or SOPInstanceUID."""
         row = (

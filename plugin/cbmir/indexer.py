@@ -198,10 +198,9 @@ class Indexer:
         return True
 
     def _fetch_labels(self, orthanc_ids: Iterable[str]) -> None:
-        """Bring the labels of known studies and series up to date."""
-        for orthanc_id in self._stoppable(self._catalogue.known_parents(orthanc_ids)):
-            labels = self._archive.labels("studies", orthanc_id) or self._archive.labels("series", orthanc_id)
-            self._catalogue.set_labels(orthanc_id, labels)
+        """Bring the labels of known studies, series and instances up to date."""
+        for orthanc_id, level in self._stoppable(self._catalogue.levels(orthanc_ids).items()):
+            self._catalogue.set_labels(orthanc_id, self._archive.labels(level, orthanc_id))
 
     def _reconcile(self) -> None:
         """Make pending what the archive has and the catalogue has not; forget what the archive no longer has."""
@@ -220,7 +219,7 @@ class Indexer:
             if self._spaces.answering.pipeline is not None:
                 self._catalogue.reopen_lacking(self._spaces.answering.model)
             self._change.begin_anew()
-            self._fetch_labels(self._catalogue.parents())
+            self._fetch_labels(self._catalogue.parents() | self._catalogue.labelled())
         except Exception:
             self._inbox.overflowed.set()
             raise

@@ -137,7 +137,7 @@ def _on_change(sdk: Any, app: App) -> Callable[[int, int, str], None]:
     def on_change(kind: int, resource: int, orthanc_id: str) -> None:
         if kind == change.DELETED and resource == level.INSTANCE:
             app.inbox.put("deleted", orthanc_id)
-        elif kind == change.UPDATED_METADATA and resource in {level.STUDY, level.SERIES}:
+        elif kind == change.UPDATED_METADATA and resource in {level.STUDY, level.SERIES, level.INSTANCE}:
             app.inbox.put("labelled", orthanc_id)
         elif kind == change.ORTHANC_STARTED:
             app.start()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.labelling.entries import NotLabelsError, entries, key, merged
+from cbmir.records import Label
 from sources.label_table import UIDS, Labelled
 from sources.orthanc_client import OrthancError, RefusedError, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cbmir.labelling.entries import Merged
     from sources.orthanc_client import Orthanc
 
 PAGE = 200
@@ -20,10 +23,6 @@ PAGE = 200
 
 TRIES = 3
 """A merge begins anew so often when somebody else was faster."""
-
-
-class ForeignError(OrthancError):
-    """The metadata holds something else than labels."""
 
 
 @dataclass(slots=True)
@@ -44,19 +43,6 @@ class Import:
     counts: Counter[str] = field(default_factory=Counter)
     several: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def entries(text: str | None) -> list[dict[str, Any]]:
-    """Return what a metadata says, each entry with all its keys. Raises ForeignError."""
-    if text is None:
-        return []
-    try:
-        found = json.loads(text)
-        if all(isinstance(one["label"], str) for one in found):
-            return list(found)
-    except (ValueError, TypeError, LookupError):
-        pass
-    raise ForeignError("its metadata holds something else than labels")
 
 
 def by_resource(lines: Iterable[Labelled]) -> dict[tuple[str, str], list[Labelled]]:
@@ -82,36 +68,31 @@ def put(orthanc: Orthanc, lines: Sequence[Labelled], outcome: Import, *, replace
     for resource in resources:
         try:
             changes = _merge(orthanc, resource, lines, replace=replace, dry=dry)
-        except (ForeignError, RefusedError) as error:
+        except (NotLabelsError, RefusedError) as error:
             outcome.counts["not done"] += len(lines)
             outcome.problems.append(f"{where}: {error}")
             continue
-        outcome.counts.update({fate: len(said) for fate, said in changes.items()})
-        if len({_key(one)[0] for one in changes["added"] + changes["there"]}) > 1:
+        outcome.counts.update(there=len(changes.there), removed=len(changes.removed), added=len(changes.added))
+        if len({key(one)[0] for one in changes.added + changes.there}) > 1:
             outcome.several.append(uid)
 
 
-Changes = dict[str, list[dict[str, Any]]]
-"""Entries by fate: "there", "added", "removed"."""
-
-
-def _merge(orthanc: Orthanc, resource: Resource, lines: Sequence[Labelled], *, replace: bool, dry: bool) -> Changes:
+def _merge(orthanc: Orthanc, resource: Resource, lines: Sequence[Labelled], *, replace: bool, dry: bool) -> Merged:
     """Bring one metadata up to date."""
     refused = None
     for _ in range(TRIES):
         said = orthanc.said(resource)
         try:
             before = entries(said.text)
-        except ForeignError:
+        except NotLabelsError:
             if not replace:
                 raise
             before = [{}]
-        changes = merged(before, lines, replace=replace)
-        if dry or not (changes["added"] or changes["removed"]):
+        changes = merged(before, [Label(line.label, line.provenance) for line in lines], replace=replace)
+        if dry or not changes.changes:
             return changes
-        text = json.dumps(changes["there"] + changes["added"], ensure_ascii=False)
         try:
-            orthanc.say(resource, text, said.revision)
+            orthanc.say(resource, changes.text, said.revision)
         except RefusedError as error:
             refused = error
         else:
@@ -119,30 +100,15 @@ def _merge(orthanc: Orthanc, resource: Resource, lines: Sequence[Labelled], *, r
     raise refused or AssertionError
 
 
-def merged(before: Sequence[dict[str, Any]], lines: Iterable[Labelled], *, replace: bool) -> Changes:
-    """Return what becomes of entries when lines come in."""
-    wanted = {(line.label, line.provenance): line for line in lines}
-    known = {_key(one) for one in before}
-    return {
-        "there": [one for one in before if not replace or _key(one) in wanted],
-        "removed": [one for one in before if replace and _key(one) not in wanted],
-        "added": [{"label": label, "provenance": ground} for label, ground in wanted if (label, ground) not in known],
-    }
-
-
-def _key(entry: dict[str, Any]) -> tuple[str, str]:
-    return entry.get("label", ""), str(entry.get("provenance") or "")
-
-
 def gather(orthanc: Orthanc, uids: Sequence[str] = ()) -> Iterator[Labelled]:
     """Yield the labels of all studies and series, or of those with these UIDs; what is no label is passed over."""
     for resource, uid in _named(orthanc, uids) if uids else _all(orthanc):
         try:
             said = entries(orthanc.said(resource).text)
-        except ForeignError:
+        except NotLabelsError:
             continue
         for one in said:
-            yield Labelled(resource.level, uid, *_key(one), f"{UIDS[resource.level]} {uid}")
+            yield Labelled(resource.level, uid, *key(one), f"{UIDS[resource.level]} {uid}")
 
 
 def _named(orthanc: Orthanc, uids: Sequence[str]) -> Iterator[tuple[Resource, str]]:

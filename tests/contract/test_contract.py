@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from dicom_files import mr_slice, picture
+from dicom_files import mr_slice, picture, uid
 from jsonschema import Draft202012Validator, ValidationError
 from orthanc_double import OrthancDouble
 from parts import Workplace, tiny_embedder
@@ -242,6 +242,29 @@ def test_the_map_is_as_promised_before_and_after_it_is_drawn(workplace: Workplac
     assert OPENAPI["components"]["schemas"]["Map"]["properties"]["points"]["maxItems"] == MOST_DRAWN
 
 
+def test_labels_given_are_as_promised(tmp_path: Path) -> None:
+    orthanc = OrthancDouble()
+    storing = Storing(orthanc)
+    workplace = Workplace(tmp_path, orthanc=orthanc, delivery=storing.delivery)
+    workplace.store(mr_slice("P1"))
+    workplace.work()
+    one = {"StudyInstanceUID": uid("P1", 1), "label": "glioma", "provenance": "histology"}
+    given = {"labels": [one, {**one, "StudyInstanceUID": "1.2.3"}]}
+    validate(given, schema("LabelsGiven"))
+    told = check("giveLabels", post(workplace, "labels", given), 200)
+    assert (told["added"], told["failed"]) == (1, 1)
+    table = {"csv": f"StudyInstanceUID,label\n{uid('P1', 1)},cyst\n", "dryRun": True}
+    validate(table, schema("LabelsGiven"))
+    check("giveLabels", post(workplace, "labels", table), 200)
+    check("giveLabels", post(workplace, "labels", {}), 400)
+    check("giveLabels", post(workplace, "labels", {"labels": [{**one, "StudyInstanceUID": "1.2.3"}]}), 404)
+    storing.status = 403
+    check("giveLabels", post(workplace, "labels", table | {"dryRun": False}), 403)
+    storing.close()
+    check("giveLabels", post(workplace, "labels", table), 503)
+    workplace.close()
+
+
 def test_a_saved_search_is_as_promised(tmp_path: Path) -> None:
     orthanc = OrthancDouble()
     storing = Storing(orthanc)
@@ -392,7 +415,7 @@ def test_the_description_is_of_this_version_and_whole() -> None:
 
 
 def test_every_kind_of_answer_forbids_what_is_not_described() -> None:
-    open_on_purpose = {"ModelCard", "FeedbackGiven", "ReindexRequest", "SaveRequest"}
+    open_on_purpose = {"ModelCard", "FeedbackGiven", "LabelsGiven", "ReindexRequest", "SaveRequest"}
     for name, one in OPENAPI["components"]["schemas"].items():
         if one.get("type") == "object" and name not in open_on_purpose:
             assert one["additionalProperties"] is False, name

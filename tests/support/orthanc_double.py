@@ -35,6 +35,8 @@ class OrthancDouble:
         URI or Orthanc id → how many more calls for it fail.
     calls
         Every URI asked for.
+    own_labels
+        What this Orthanc calls labels, by Orthanc id; None for one before version 1.12.0.
     metrics, logged
         What the plugin published and said.
 
@@ -50,6 +52,7 @@ class OrthancDouble:
         self.files: dict[str, bytes] = {}
         self.failing: dict[str, int] = {}
         self.metadata: dict[str, str] = {}
+        self.own_labels: dict[str, list[str]] | None = None
         self.calls: list[str] = []
         self.metrics: dict[str, float] = {}
         self._above: dict[str, tuple[str, str, str]] = {}
@@ -100,6 +103,10 @@ class OrthancDouble:
         parts = urlsplit(uri)
         level, _, rest = parts.path.strip("/").partition("/")
         name, _, inner = rest.partition("/")
+        if uri == "/system":
+            return json.dumps({"HasLabels": self.own_labels is not None}).encode()
+        if inner == "labels":
+            return json.dumps(self._known(self.own_labels or {}, name)).encode()
         if inner.startswith("metadata/"):
             return self._known(self.metadata, name).encode()
         if inner == "statistics":

@@ -1,4 +1,4 @@
-"""Orthanc's route for storing, over a double of Orthanc: POST /instances."""
+"""Orthanc's routes for storing, over a double of Orthanc: POST /instances, and metadata."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Storing:
     ----------
     status
         What is answered; a file is kept where it is 200.
+    statuses
+        What the next PUTs are answered, before `status` counts.
     body
         What is answered in place of Orthanc's own words, if anything.
     headers
@@ -33,6 +35,7 @@ class Storing:
     def __init__(self, orthanc: OrthancDouble) -> None:
         """Listen."""
         self.status = 200
+        self.statuses: list[int] = []
         self.body: bytes | None = None
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -54,7 +57,23 @@ class Storing:
                     storing.at_once -= 1
                     done = {"ID": orthanc.store(file)} if self.path == "/instances" and storing.status == 200 else {}
                 body = json.dumps(done).encode() if storing.body is None else storing.body
-                self.send_response(storing.status)
+                self._send(storing.status, body)
+
+            def do_GET(self) -> None:
+                held = orthanc.metadata.get(self.path.split("/")[2])
+                self._send(200 if held is not None else 404, (held or "").encode())
+
+            def do_PUT(self) -> None:
+                said = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                with lock:
+                    storing.headers.append({name.lower(): value for name, value in self.headers.items()})
+                    status = storing.statuses.pop(0) if storing.statuses else storing.status
+                    if status == 200:
+                        orthanc.metadata[self.path.split("/")[2]] = said
+                self._send(status, b"")
+
+            def _send(self, status: int, body: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -286,10 +286,14 @@ def test_parents_are_the_series_and_studies_with_an_instance(catalogue: Catalogu
     one = series()
     put(catalogue, "a", one)
     assert catalogue.parents() == {one.orthanc_id, one.study_orthanc_id}
-    assert catalogue.known_parents(["x", one.study_orthanc_id, one.orthanc_id]) == [
-        one.study_orthanc_id,
-        one.orthanc_id,
-    ]
+    assert catalogue.levels(["x", one.study_orthanc_id, one.orthanc_id, "a"]) == {
+        "a": "instances",
+        one.orthanc_id: "series",
+        one.study_orthanc_id: "studies",
+    }
+    assert catalogue.labelled() == set()
+    catalogue.set_labels("a", [Label("cyst", "")])
+    assert catalogue.labelled() == {"a"}
     assert catalogue.modalities() == {"MR": 1}
 
 

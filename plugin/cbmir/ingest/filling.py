@@ -90,11 +90,11 @@ class Filling:
 
     def _keep(self, embedded: Embedded, space: Space) -> None:
         parents = {embedded.series.study_orthanc_id, embedded.series.orthanc_id}
-        new = parents.difference(self._catalogue.known_parents(parents))
+        new = parents.difference(self._catalogue.levels(parents))
         # vectors that answer stay beside those that are to; vectors that are to would be of an older file
         beside = self._spaces.answering.model if space is self._spaces.incoming else None
         came, gone = self._catalogue.record(embedded, space.model, beside=beside)
         self._spaces.remove(gone)
         if came:
             self._spaces.add(space, came, np.stack(list(embedded.vectors.values())))
-        self._fetch_labels(new)
+        self._fetch_labels({*new, embedded.orthanc_id})

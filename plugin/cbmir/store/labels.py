@@ -21,6 +21,13 @@ _LABELLED_THINGS = (
 )
 """What a label can be of, as a join."""
 
+_COLUMNS = {
+    "instances": "orthanc_id FROM instance",
+    "series": "orthanc_id FROM series",
+    "studies": "study_orthanc_id FROM series",
+}
+"""Where the ids of each level are, by Orthanc's word for it."""
+
 
 class Labels(Database):
     """Who said what on what ground. All writing is by the worker's thread."""
@@ -36,6 +43,20 @@ class Labels(Database):
                 "INSERT INTO diagnosis VALUES (?, ?, ?)",
                 [(orthanc_id, label.label, label.provenance) for label in said],
             )
+
+    def labelled(self) -> set[str]:
+        """Return every study, series and instance that has a label."""
+        rows = self._connection().execute("SELECT DISTINCT orthanc_id FROM diagnosis")
+        return {orthanc_id for (orthanc_id,) in rows}
+
+    def levels(self, orthanc_ids: Iterable[str]) -> dict[str, str]:
+        """Return which of these are known studies, series or instances, with Orthanc's word for the level."""
+        found: dict[str, str] = {}
+        for some in portions(list(orthanc_ids)):
+            for level, column in _COLUMNS.items():
+                wanted = f"SELECT DISTINCT {column} WHERE {column.partition(' ')[0]} IN ({marks(some)})"
+                found.update((orthanc_id, level) for (orthanc_id,) in self._connection().execute(wanted, some))
+        return found
 
     def labels(self, orthanc_ids: Sequence[str]) -> dict[str, list[Label]]:
         """Return the labels of studies, series or instances."""
