@@ -82,6 +82,139 @@ async function showsHowGoodItIs() {
   report.quality = quality;
 }
 
+async function showsWhatIsMeasuredNightly() {
+  const { drift, scanners } = await rest('cbmir/quality');
+  const [far, own] = [drift.at(-1), scanners.at(-1)];
+  assert.equal(await text('drift-figure'), String(Math.round((10 * far.distance) / far.threshold) / 10));
+  assert.match(await text('drift-advice'), /Recent studies look different/);
+  assert.match(await text('drift-basis'), /25 % of the recent patients have slices of a scanner/);
+  assert.equal(await page.locator('#drift-plot circle').count(), drift.length);
+  assert.equal(await text('scanners-figure'), String(Math.round((10 * own.share) / own.chance) / 10));
+  assert.equal(await page.locator('#scanners-advice').isVisible(), false);
+  assert.equal(await page.locator('#scanners-plot polyline').count(), 2);
+}
+
+const groups = async () => (await rows('map-groups')).map(([name, count]) => [name, Number(count)]);
+
+async function showsTheArchiveAtAGlance() {
+  await page.locator('#map').scrollIntoViewIfNeeded();
+  await page.locator('#map-drawn').waitFor();
+  const { points } = await rest('cbmir/map');
+  assert.equal(points.length, (await rest('cbmir/status')).slices);
+  for (const name of /** @type {const} */ (['label', 'sequence', 'scanner'])) {
+    await page.locator(`input[name="map-by"][value="${name}"]`).check();
+    const values = points.map((/** @type {any} */ one) => (name === 'label' ? one.labels.join(', ') : one[name]));
+    const shown = await groups();
+    assert.equal(
+      shown.reduce((sum, [, count]) => sum + Number(count), 0),
+      points.length,
+    );
+    const [first, count] = shown[0];
+    assert.equal(values.filter((/** @type {string} */ value) => value === first).length, count);
+  }
+  await page.locator('input[name="map-by"][value="label"]').check();
+  report.groups = await groups();
+}
+
+/** A point of the map at which nothing else is near, in pixels of its canvas. */
+async function alone() {
+  const { points } = await rest('cbmir/map');
+  const { width, height } = /** @type {{ width: number, height: number }} */ (
+    await page
+      .locator('#map-canvas')
+      .evaluate(({ clientWidth, clientHeight }) => ({ width: clientWidth, height: clientHeight }))
+  );
+  const placed = points.map((/** @type {any} */ one) => ({
+    ...one,
+    at: { x: 15 + one.x * (width - 28), y: 15 + one.y * (height - 28) },
+  }));
+  const space = (/** @type {any} */ one) =>
+    Math.min(
+      ...placed.map((/** @type {any} */ other) =>
+        other === one ? 1e9 : Math.hypot(one.at.x - other.at.x, one.at.y - other.at.y),
+      ),
+    );
+  return placed.reduce((/** @type {any} */ best, /** @type {any} */ one) => (space(one) > space(best) ? one : best));
+}
+
+async function leadsFromTheMapToAStudy() {
+  const one = await alone();
+  await page.locator('#map-canvas').evaluate((canvas) => canvas.scrollIntoView({ block: 'center' }));
+  await page.locator('#map-canvas').hover({ position: one.at });
+  await page.locator('#map-picture').waitFor();
+  const picture = await page.locator('#map-picture').evaluate((img) => {
+    const { src, naturalWidth } = /** @type {HTMLImageElement} */ (img);
+    return { src, naturalWidth };
+  });
+  assert.ok(picture.src.endsWith(one.thumbnailUrl) && picture.naturalWidth > 0, picture.src);
+  assert.ok((await text('map-words')).includes(one.labels[0]));
+  await shot('map');
+  const [tab] = await Promise.all([
+    page.context().waitForEvent('page'),
+    page.locator('#map-canvas').click({ position: one.at }),
+  ]);
+  await tab.waitForURL('**/ohif/**');
+  assert.equal(new URL(tab.url()).searchParams.get('StudyInstanceUIDs'), one.StudyInstanceUID);
+  await tab.close();
+}
+
+async function theMapCanBeUsedWithKeysAlone() {
+  await page.mouse.move(0, 0);
+  await page.locator('#map-groups button').first().focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await page.locator('#map-groups button[aria-pressed="true"]').count(), 1);
+  const [chosen] = (await groups())[0];
+  await page.locator('#map-canvas').focus();
+  const told = [];
+  for (const key of ['ArrowRight', 'ArrowRight', 'ArrowDown', 'ArrowLeft', 'ArrowUp']) {
+    await page.keyboard.press(key);
+    told.push(await text('map-told'));
+  }
+  assert.ok(
+    told.every((words) => words.startsWith(`${chosen},`)),
+    `of the group that was chosen: ${told}`,
+  );
+  const [tab] = await Promise.all([page.context().waitForEvent('page'), page.keyboard.press('Enter')]);
+  await tab.waitForURL('**/ohif/**');
+  await tab.close();
+  await page.keyboard.press('Escape');
+  assert.equal(await page.locator('#map-point').isVisible(), false);
+  await page.locator('#map-groups button[aria-pressed="true"]').click();
+}
+
+/** As many points as there may be, of more groups than there are colours, with names that are markup. */
+async function drawsAsManyAsThereMayBe() {
+  const answer = await rest('cbmir/map');
+  const points = Array.from({ length: 2000 }, (_, i) => ({
+    ...answer.points[i % answer.points.length],
+    x: (i % 50) / 49,
+    y: Math.floor(i / 50) / 39,
+    labels: [i % 12 ? `kind ${i % 12}` : MARKUP],
+  }));
+  await page.route('**/cbmir/map', (route) => route.fulfill({ json: { ...answer, slices: 99_999, points } }));
+  await page.reload();
+  await page.locator('#map').scrollIntoViewIfNeeded();
+  await until('2,000 points', async () => (await text('map-basis')).startsWith('2,000 of 99,999 slices'));
+  assert.equal((await groups()).length, 8);
+  assert.ok((await groups()).some(([name]) => name === '5 others'));
+  assert.equal(await page.evaluate(() => 'broken' in window), false);
+  const moved = await page.locator('#map-canvas').evaluate(async (canvas) => {
+    const begin = performance.now();
+    for (let i = 0; i < 300; i++) {
+      const place = { clientX: 0, clientY: 0 };
+      const event = new PointerEvent('pointermove', place);
+      Object.defineProperty(event, 'offsetX', { value: i });
+      Object.defineProperty(event, 'offsetY', { value: i });
+      canvas.dispatchEvent(event);
+    }
+    return (performance.now() - begin) / 300;
+  });
+  report.millisecondsAMove = moved;
+  await shot('map-full');
+  await page.unrouteAll();
+  await page.reload();
+}
+
 async function showsTheModelCard() {
   const card = await rest('cbmir/model');
   const shown = await text('model-card');
@@ -302,11 +435,16 @@ const SCENARIOS = {
   archive: [
     showsWhatTheArchiveHolds,
     showsHowGoodItIs,
+    showsWhatIsMeasuredNightly,
+    showsTheArchiveAtAGlance,
+    leadsFromTheMapToAStudy,
+    theMapCanBeUsedWithKeysAlone,
     showsTheModelCard,
     keepsTheDisclaimerInSight,
     () => shot('status'),
     canBeUsedWithKeysAlone,
     fitsAPhone,
+    drawsAsManyAsThereMayBe,
     explorerLeadsToTheViewer,
     () => explorerLeadsToTheStatusPage(),
     worksBehindAPrefix,
@@ -342,7 +480,7 @@ const SCENARIOS = {
       await openStatusPage();
       await stateIs('Running');
       report.advice = await text('state-advice');
-      for (const part of ['counts', 'quality', 'health', 'modalities', 'not-indexed'])
+      for (const part of ['counts', 'quality', 'drift', 'scanners', 'map', 'health', 'modalities', 'not-indexed'])
         assert.equal(await page.locator(`#${part}`).isVisible(), false, part);
     },
     nothingWentWrong,

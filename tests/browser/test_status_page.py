@@ -18,6 +18,7 @@ from orthanc_process import wait_for
 import demo
 from cbmir.records import Quality
 from cbmir.store.sqlite import SqliteCatalogue
+from cbmir.watching.nightly import DRIFT, SCANNERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,12 @@ def keep_earlier_days(orthanc: OrthancProcess) -> None:
     for date, p1 in (("2026-01-05", 0.5), ("2026-02-16", 0.55)):
         measured = Quality(date, 900, 40, 30, 200, p1, p1 - 0.05, p1 - 0.1, 0.3)
         catalogue.add_quality(measured, orthanc.status()["model"]["id"])
+    for number, (date, distance, share) in enumerate((("2026-01-05", 0.05, 0.45), ("2026-02-16", 0.14, 0.5))):
+        figures = {"distance": distance, "threshold": 0.08, "patients": 20, "referencePatients": 90}
+        figures |= {"slices": 900, "newScannerShare": 0.25 * number}
+        catalogue.keep_day(DRIFT, orthanc.status()["model"]["id"], date, figures)
+        figures = {"slices": 900, "share": share, "chance": 0.4, "scanners": 3, "patients": 30, "sample": 200}
+        catalogue.keep_day(SCANNERS, orthanc.status()["model"]["id"], date, figures)
     catalogue.close()
 
 

@@ -2,6 +2,15 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+export const by = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @param {string} id @param {string | null | undefined} text */
+export function say(id, text) {
+  const target = by(id);
+  target.hidden = !text;
+  if (target.textContent !== (text ?? '')) target.textContent = text ?? '';
+}
+
 /**
  * @typedef {Node | string | number} Child
  * @param {string} name @param {Record<string, string | number>} [attributes] @param {Child[]} children
@@ -43,22 +52,24 @@ export function bar(/** @type {number} */ share, { chance = NaN, interval = [NaN
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [520, 190, 50, 14, 10, 26];
 
+const whole = (/** @type {number} */ share) => `${Math.round(100 * share)} %`;
+
 /**
- * Draw shares (0..1) over days.
+ * Draw shares (0..1), or other numbers up to `most`, over days.
  *
  * @param {Element} svg @param {string[]} days YYYY-MM-DD, ascending @param {{ ink: string, name: string, shares: number[] }[]} lines
  */
-export function plot(svg, days, lines) {
+export function plot(svg, days, lines, { most = 1, tell = whole } = {}) {
   const times = days.map((day) => Date.parse(day));
   const span = times[times.length - 1] - times[0];
   const x = (/** @type {number} */ i) => LEFT + (WIDTH - LEFT - RIGHT) * (span ? (times[i] - times[0]) / span : 0.5);
-  const y = (/** @type {number} */ share) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
+  const y = (/** @type {number} */ share) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - share / most);
   svg.setAttribute('viewBox', `0 0 ${WIDTH} ${HEIGHT}`);
   svg.replaceChildren();
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+  for (const share of [0, 0.25, 0.5, 0.75, 1].map((part) => part * most)) {
     svg.append(
       shape('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y(share), y2: y(share) }),
-      shape('text', { x: LEFT - 8, y: y(share) + 4, 'text-anchor': 'end' }, `${100 * share} %`),
+      shape('text', { x: LEFT - 8, y: y(share) + 4, 'text-anchor': 'end' }, tell(share)),
     );
   }
   const ends = span ? [0, days.length - 1] : [0];
@@ -77,7 +88,7 @@ export function plot(svg, days, lines) {
         ];
     svg.append(shape('polyline', { class: `line ${ink}`, points: drawn.map((point) => point.join()).join(' ') }));
     if (ink !== 'chance') {
-      const told = (/** @type {number} */ i) => `${days[i]}, ${name}: ${Math.round(100 * shares[i])} %`;
+      const told = (/** @type {number} */ i) => `${days[i]}, ${name}: ${tell(shares[i])}`;
       svg.append(
         ...points.map(([cx, cy], i) =>
           shape('circle', { class: `dot ${ink}`, cx, cy, r: 3.5 }, shape('title', {}, told(i))),

@@ -1,6 +1,9 @@
 /** The status page: asks the plugin how it is, often while it works, rarely while it rests, never while nobody looks. */
-import { bar, element, plot } from './elements.js';
+import { ask } from './asking.js';
+import { bar, by, element, plot, say } from './elements.js';
+import { lookAtMap } from './map.js';
 import { modelCard } from './modelCard.js';
+import { showDrift, showScanners } from './nightly.js';
 import {
   CHANGE_ADVICE,
   FEW_ADVICE,
@@ -19,10 +22,8 @@ import {
   tenth,
 } from './words.js';
 
-const API = new URL('..', import.meta.url);
 const WORKING_MS = 2000;
 const IDLE_MS = 10_000;
-const TIMEOUT_MS = 15_000;
 /** What changes rarely is asked for rarely. */
 const SELDOM_MS = 60_000;
 
@@ -33,19 +34,6 @@ const LINES = /** @type {const} */ ([
   ['chance', 'chance', 'Chance'],
 ]);
 
-const by = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-/** @param {string} path @param {RequestInit} [options] */
-async function ask(path, options) {
-  const response = await fetch(new URL(path, API), { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  // a disabled or stalled plugin says so with 503
-  const answer = await response.json().catch(() => null);
-  if (!answer || (!response.ok && !answer.state)) {
-    throw Object.assign(new Error(answer?.error?.message ?? `HTTP ${response.status}`), { status: response.status });
-  }
-  return answer;
-}
-
 /** What was painted last, by part: what did not change is left alone, and with it focus and selection. */
 const painted = new Map();
 
@@ -55,13 +43,6 @@ function onChange(name, data, paint) {
   if (painted.get(name) === now) return;
   painted.set(name, now);
   paint();
-}
-
-/** @param {string} id @param {string | null | undefined} text */
-function say(id, text) {
-  const target = by(id);
-  target.hidden = !text;
-  if (target.textContent !== (text ?? '')) target.textContent = text ?? '';
 }
 
 // ---- state, progress, counts ----
@@ -247,9 +228,11 @@ async function once() {
 }
 
 async function askSeldom() {
-  const [card, { quality }] = await Promise.all([ask('model'), ask('quality')]);
+  const [card, { quality, drift, scanners }] = await Promise.all([ask('model'), ask('quality'), lookAtMap()]);
   onChange('model', card, () => showModel(card));
   onChange('quality', quality, () => showQuality(quality));
+  onChange('drift', drift, () => showDrift(drift));
+  onChange('scanners', scanners, () => showScanners(scanners));
   measured = quality.length > 0;
   seldomAsked = performance.now();
 }

@@ -107,3 +107,13 @@ export const RECALL_ADVICE =
 export const FEW_PATIENTS = 50;
 export const FEW_ADVICE =
   'With so few patients, the first 5 and the first 10 take in many of them, whatever they have: that alone brings the figures near chance.';
+
+/** Distance, in thresholds, beyond which new studies differ by more than chance. */
+export const MUCH_DRIFT = 1;
+export const DRIFT_ADVICE =
+  'Recent studies look different to the model than those before, by more than chance. If this lasts for days, ask what has changed: a scanner, a protocol, a clinic. Look whether answers to new studies are still good.';
+
+/** Share of the own scanner, in shares by chance, that is worth a look. */
+export const MUCH_SCANNER = 2;
+export const SCANNERS_ADVICE =
+  'Cases found come from the scanner of the query far more often than by chance. Scanners differ in what they are used for, so some of it is right; the model may have learnt scanners as well.';
