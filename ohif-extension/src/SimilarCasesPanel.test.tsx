@@ -73,18 +73,18 @@ it('says what to do before the first search', () => {
 it('shows empty cards while it searches, and the query from the viewer', async () => {
   await find();
   expect(panel.container.querySelector('.cbmir-skeleton')).not.toBeNull();
-  expect(screen.getByRole('status').textContent).toBe(text.searching);
+  expect(screen.getAllByRole('status')[0]!.textContent).toBe(text.searching);
   expect(screen.getByRole('region', { name: text.query }).textContent).toContain('MR · T1 SE TRA +CSlice 1');
 });
 
 it('shows a case of the plugin’s answer with all that is known of it', async () => {
   await answer(goldenAnswer());
   const [card] = cards();
-  for (const words of ['0.93', 'meningioma', 'histology', 'MR · T1 SE TRA +C', '2023-05-12 · M, 61 y', 'Demo, Two']) {
+  for (const words of ['P 38', 'meningioma', 'histology', 'MR · T1 SE TRA +C', '2023-05-12 · M, 61 y', 'Demo, Two']) {
     expect(card?.textContent).toContain(words);
   }
   expect(card?.querySelector('img')?.src).toMatch(/\/instances\/3185df9f-[0-9a-f-]+\/frames\/0\/rendered\?width=192/);
-  expect(screen.getByRole('status').textContent).toBe('1 similar case');
+  expect(screen.getAllByRole('status')[0]!.textContent).toBe('1 similar case');
   expect(screen.getByText('Model figshare-gem')).toBeDefined();
 });
 
@@ -204,7 +204,7 @@ describe('the cards', () => {
     const more = screen.getByRole('button', { name: '1 more matching slice' });
     await user.click(more);
     expect(more.getAttribute('aria-expanded')).toBe('true');
-    await user.click(screen.getByRole('button', { name: text.openSlice('0.93') }));
+    await user.click(screen.getByRole('button', { name: text.openSlice('P 38') }));
     expect(service.getState().opened).toBe('1.2.3.2.1.8/1');
   });
 

@@ -7,13 +7,16 @@ import { FailureMessage } from './panel/FailureMessage';
 import { HeatControls } from './panel/HeatControls';
 import { Icon } from './panel/Icon';
 import { IconButton } from './panel/IconButton';
+import { KeepBar } from './panel/KeepBar';
 import { Message } from './panel/Message';
 import { Priors } from './panel/Priors';
 import { QuerySlice } from './panel/QuerySlice';
 import { RefineBar } from './panel/RefineBar';
 import { SearchOptions } from './panel/SearchOptions';
 import { Skeleton } from './panel/Skeleton';
+import { Statistics } from './panel/Statistics';
 import { Summary } from './panel/Summary';
+import { Unusual } from './panel/Unusual';
 import type { NoticeKind, State } from './state';
 import { text } from './text';
 import { useService, useSimilarCases } from './useSimilarCases';
@@ -29,8 +32,11 @@ export function SimilarCasesPanel() {
       {state.notice && <Notice notice={state.notice} />}
       <RefineBar state={state} />
       <div className="cbmir-body" aria-busy={state.search.phase === 'searching'}>
+        <Unusual state={state} />
         <Body state={state} />
+        <Statistics state={state} />
       </div>
+      <KeepBar state={state} />
       <Priors state={state} />
       <Footer state={state} />
     </div>

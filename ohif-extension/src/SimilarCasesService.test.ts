@@ -45,7 +45,7 @@ it('searches again with the same slice when an option changes, and remembers it'
   await find();
   viewer.scroll('default', 5);
   service.setOptions({ k: 20 });
-  expect(client.last().request).toMatchObject({ SOPInstanceUID: '1.2.3.1.1', k: 20 });
+  expect(client.last().request).toMatchObject({ uid: '1.2.3.1.1', k: 20 });
   expect(new SimilarCasesService(viewer.managers, client).getState().options.k).toBe(20);
 });
 
@@ -96,7 +96,7 @@ describe('comparing', () => {
     service.step(1);
     await until(() => hit() !== undefined);
     service.setOptions({ sameSequence: true });
-    expect(client.last().request.SOPInstanceUID).toBe('1.2.3.1.1');
+    expect(client.last().request.uid).toBe('1.2.3.1.1');
   });
 });
 

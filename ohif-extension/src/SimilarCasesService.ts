@@ -2,20 +2,20 @@
  * What the reader can do, and the state it leads to. Registered as a service of OHIF, so that results outlive the panel,
  * which is unmounted whenever another tab is chosen.
  */
-import type { SliceAnswer } from './answer';
+import type { AnyCase, SliceAnswer } from './answer';
 import { cbmirClient, type CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
 import { FeedbackDesk } from './feedback';
 import { HeatMaps } from './heat';
+import { Keeper } from './keeper';
 import { refinementBy, type Verdict } from './marks';
 import type { Managers } from './ohif';
 import { DEFAULTS, recall, remember, type Options } from './options';
-import { formatSimilarity } from './format';
 import { rootOf } from './orthanc';
 import { Searcher } from './search';
+import { captions, sidesOfCase, sidesOfSlice, type Sides } from './sides';
 import { holds, NO_HEAT, NOTHING_SEARCHED, rowOf, sliceKey, type State } from './state';
 import { Store } from './store';
-import { text } from './text';
 import { Comparison, SliceGone } from './viewer/comparison';
 import { currentImage, type CurrentImage } from './viewer/currentImage';
 import { currentRegion } from './viewer/region';
@@ -33,6 +33,7 @@ export class SimilarCasesService {
   private readonly drawing: RegionDrawing;
   private readonly feedback: FeedbackDesk;
   readonly heat: HeatMaps;
+  readonly keeper: Keeper;
 
   constructor(
     private readonly managers: Managers,
@@ -43,6 +44,7 @@ export class SimilarCasesService {
     this.drawing = new RegionDrawing(managers);
     this.feedback = new FeedbackDesk(this.store, client);
     this.heat = new HeatMaps(managers, this.store, client);
+    this.keeper = new Keeper(this.store, client);
   }
 
   readonly getState = () => this.store.get();
@@ -67,13 +69,14 @@ export class SimilarCasesService {
     }
   }
 
-  /** Search with all of the slice whose region was searched with. */
-  findSimilarToWhole(): void {
+  /** Search with all of the slice that was searched with, or of its series or study. */
+  findSimilarToWhole(scope: 'slice' | 'series' | 'study' = 'slice'): void {
     const { query } = this.store.get();
     if (!query) return;
     const whole = { ...query };
     delete whole.region;
-    this.begin(whole);
+    delete whole.scope;
+    this.begin(scope === 'slice' ? whole : { ...whole, scope });
   }
 
   private begin(query: CurrentImage | null): void {
@@ -105,8 +108,8 @@ export class SimilarCasesService {
   }
 
   resetFilters(): void {
-    const { k, group, linkedScrolling } = this.store.get().options;
-    this.setOptions({ ...DEFAULTS, k, group, linkedScrolling });
+    const { k, group, linkedScrolling, verifiedOnly } = this.store.get().options;
+    this.setOptions({ ...DEFAULTS, k, group, linkedScrolling, verifiedOnly });
   }
 
   /** What the reader says of a hit; null takes it back. */
@@ -133,15 +136,24 @@ export class SimilarCasesService {
     this.comparison.setLinked(linkedScrolling);
   }
 
+  /** Show a case beside the query. */
+  async openCase(one: AnyCase): Promise<void> {
+    await this.compare(sidesOfCase(this.managers, this.store.get(), one));
+  }
+
   /** Show a slice beside the query. */
   async open(slice: SliceAnswer): Promise<void> {
-    const { query } = this.store.get();
-    if (!query) return;
-    const key = sliceKey(slice);
+    await this.compare(sidesOfSlice(this.managers, this.store.get(), slice));
+  }
+
+  private async compare(sides: Sides | null): Promise<void> {
+    if (!sides) return;
+    const { left, right, pairs } = sides;
+    const key = sliceKey(right);
     this.store.set({ opened: key, notice: null });
-    this.heat.compare({ query, slice });
+    this.heat.compare({ query: left, slice: right });
     try {
-      await this.comparison.open(query, slice, captions(this.store.get(), slice));
+      await this.comparison.open(left, right, captions(this.store.get(), sides), pairs);
       this.layoutChanged();
     } catch (error) {
       if (!(error instanceof SliceGone)) throw error;
@@ -151,13 +163,13 @@ export class SimilarCasesService {
     }
   }
 
-  /** The best slice of the next (1) or previous (-1) case; the first one where none is open. */
+  /** The next (1) or previous (-1) case; the first one where none is open. */
   step(by: 1 | -1): void {
     const state = this.store.get();
     const row = rowOf(state);
     const at = row.findIndex((one) => holds(one, state.opened));
-    const slice = row[at < 0 ? 0 : at + by]?.slices[0];
-    if (slice) void this.open(slice);
+    const one = row[at < 0 ? 0 : at + by];
+    if (one) void this.openCase(one);
   }
 
   async closeComparison(): Promise<void> {
@@ -186,11 +198,4 @@ export class SimilarCasesService {
     this.heat.forget();
     this.store.set({ ...NOTHING_SEARCHED, comparing: false });
   }
-}
-
-function captions({ search }: State, slice: SliceAnswer): [string, string] {
-  const cases = search.phase === 'found' ? search.answer.cases : [];
-  const similarity = formatSimilarity(slice.similarity);
-  const one = cases.find((one) => holds(one, sliceKey(slice)));
-  return [text.captionQuery, one ? text.captionHit(one.rank, similarity) : text.captionPrior(similarity)];
 }

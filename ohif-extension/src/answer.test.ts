@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseSimilar, parseStatus, UnexpectedAnswer } from './answer';
+import { parseSimilar, parseStatus } from './answer';
+import { UnexpectedAnswer } from './check';
 import { anonymousAnswer, golden, goldenAnswer } from './testing/answers';
 
 describe('parseSimilar', () => {

@@ -1,5 +1,16 @@
 /** The answer of GET /cbmir/similar/<instance>, as tests/contract/similar.json shows it. DICOM names stay DICOM. */
 
+import { list, numbers, numbersOrNull, record, texts, UnexpectedAnswer } from './check';
+import {
+  checkCalibration,
+  checkStatistics,
+  checkUnusual,
+  type Calibration,
+  type Statistics,
+  type Unusual,
+} from './statistics';
+import { checkMatch, checkVolume, type Match, type Volume } from './volume';
+
 export interface Label {
   label: string;
   /** Where the label comes from: histology, report, a person; null when the archive does not say. */
@@ -23,13 +34,17 @@ export interface SliceAnswer {
   /** Counted from 1, as DICOM does. */
   frame: number;
   similarity: number;
+  /** So many percent of the archive's slices have a nearest slice less similar than this; null where not known. */
+  percentile: number | null;
   thumbnailUrl: string;
   viewerUrl?: string;
 }
 
-export interface CaseAnswer {
-  rank: number;
+export interface AnyCase {
+  /** Null for a counter-example that is not among the cases shown. */
+  rank: number | null;
   similarity: number;
+  percentile: number | null;
   StudyInstanceUID: string;
   SeriesInstanceUID: string;
   Modality?: string | null;
@@ -42,6 +57,12 @@ export interface CaseAnswer {
   reportUrl?: string | null;
   /** Best first; never empty. */
   slices: SliceAnswer[];
+  /** What each slice of the series or study that was asked about found here; absent where a slice was. */
+  match?: Match[];
+}
+
+export interface CaseAnswer extends AnyCase {
+  rank: number;
 }
 
 export interface QueryAnswer {
@@ -76,7 +97,14 @@ export interface SimilarAnswer {
   prediction: Prediction | null;
   /** Why there are no cases, in words for the reader. */
   message: string | null;
+  /** That the query is far from all of the archive; null where it is not, or where that is not known. */
+  unusual: Unusual | null;
+  calibration: Calibration;
+  /** Null where the cases were chosen by label, class or patient. */
+  statistics: Statistics | null;
   cases: CaseAnswer[];
+  /** The series or study that was asked about; absent where a slice was. */
+  volume?: Volume;
 }
 
 /** The answer of GET /cbmir/status, as far as the panel shows it. */
@@ -88,16 +116,20 @@ export interface Status {
   etaSeconds: number | null;
 }
 
-/** Not the shape above: another server answered, or another version of the plugin. */
-export class UnexpectedAnswer extends Error {}
-
 /** The answer, checked as far as the panel depends on it. */
 export function parseSimilar(json: unknown): SimilarAnswer {
-  const { query, cases, model, prediction } = record(json, 'answer');
+  const { query, cases, model, prediction, unusual, calibration, statistics, volume } = record(json, 'answer');
   record(model, 'model');
   if (prediction !== null) checkPrediction(prediction);
+  if (unusual !== null) checkUnusual(unusual);
+  checkCalibration(calibration);
+  if (statistics !== null) checkStatistics(statistics, checkCase);
+  if (volume !== undefined) checkVolume(volume);
   checkSlice(query, 'query');
-  for (const one of list(cases, 'cases')) checkCase(one);
+  for (const one of list(cases, 'cases')) {
+    checkCase(one);
+    numbers(record(one, 'case'), 'case', 'rank');
+  }
   return json as SimilarAnswer;
 }
 
@@ -122,33 +154,28 @@ export function parseReport(json: unknown): string[] {
 
 function checkPrediction(json: unknown): void {
   for (const one of list(record(json, 'prediction').classes, 'classes')) {
-    const { label, probability } = record(one, 'class');
-    if (typeof label !== 'string' || typeof probability !== 'number') throw new UnexpectedAnswer('class');
+    const share = record(one, 'class');
+    texts(share, 'class', 'label');
+    numbers(share, 'class', 'probability');
   }
 }
 
 function checkCase(json: unknown): void {
-  const { slices, labels, similarity } = record(json, 'case');
-  if (typeof similarity !== 'number') throw new UnexpectedAnswer('similarity');
-  list(labels, 'labels').forEach((label) => record(label, 'label'));
-  if (list(slices, 'slices').length === 0) throw new UnexpectedAnswer('slices');
-  for (const slice of list(slices, 'slices')) checkSlice(slice, 'slice');
+  const one = record(json, 'case');
+  numbers(one, 'case', 'similarity');
+  numbersOrNull(one, 'case', 'rank', 'percentile');
+  list(one.labels, 'labels').forEach((label) => record(label, 'label'));
+  if (list(one.slices, 'slices').length === 0) throw new UnexpectedAnswer('slices');
+  for (const slice of list(one.slices, 'slices')) {
+    checkSlice(slice, 'slice');
+    numbers(record(slice, 'slice'), 'slice', 'similarity');
+    numbersOrNull(record(slice, 'slice'), 'slice', 'percentile');
+  }
+  if (one.match !== undefined) list(one.match, 'match').forEach(checkMatch);
 }
 
 function checkSlice(json: unknown, what: string): void {
   const slice = record(json, what);
-  for (const key of ['orthancId', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'thumbnailUrl']) {
-    if (typeof slice[key] !== 'string') throw new UnexpectedAnswer(`${what}.${key}`);
-  }
-  if (typeof slice.frame !== 'number') throw new UnexpectedAnswer(`${what}.frame`);
-}
-
-function record(json: unknown, what: string): Record<string, unknown> {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new UnexpectedAnswer(what);
-  return json as Record<string, unknown>;
-}
-
-function list(json: unknown, what: string): unknown[] {
-  if (!Array.isArray(json)) throw new UnexpectedAnswer(what);
-  return json;
+  texts(slice, what, 'orthancId', 'SOPInstanceUID', 'SeriesInstanceUID', 'StudyInstanceUID', 'thumbnailUrl');
+  numbers(slice, what, 'frame');
 }

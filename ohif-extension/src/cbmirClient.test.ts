@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { cbmirClient, type SimilarRequest } from './cbmirClient';
 import { Failure } from './failure';
-import { golden, heatAnswer } from './testing/answers';
+import { golden, heatAnswer, savedAnswer } from './testing/answers';
 
 const ROOT = 'https://pacs.example/orthanc/';
-const REQUEST: SimilarRequest = { SOPInstanceUID: '1.2.3', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' };
+const REQUEST: SimilarRequest = { uid: '1.2.3', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' };
 
 const fetchDouble = vi.fn<typeof fetch>();
 const client = cbmirClient(ROOT, 50);
@@ -172,4 +172,30 @@ describe('feedback', () => {
     fetchDouble.mockRejectedValue(new TypeError('Failed to fetch'));
     await expect(client.feedback(SAID)).rejects.toMatchObject({ kind: 'unreachable' });
   });
+});
+
+describe('saving', () => {
+  const SELECTION = { query: { instance: 'a', frame: 1, roi: '1,2,3,4' }, hits: [{ instance: 'b', frame: 2 }] };
+
+  it('is posted as JSON and resolves to the documents', async () => {
+    answers(JSON.stringify(savedAnswer()), { status: 201 });
+    expect(await client.save(SELECTION)).toEqual(savedAnswer());
+    expect(asked()).toBe(`${ROOT}cbmir/save`);
+    const init = fetchDouble.mock.calls[0]?.[1];
+    expect(init).toMatchObject({ method: 'POST', headers: { 'Content-Type': 'application/json' } });
+    expect(JSON.parse(init?.body as string)).toEqual(SELECTION);
+  });
+
+  it('is done only where the plugin says so', async () => {
+    answers('{"error": {"message": "Orthanc does not let you store"}}', { status: 403 });
+    await expect(client.save(SELECTION)).rejects.toMatchObject({ kind: 'forbidden' });
+    answers('{"report": {}}', { status: 201 });
+    await expect(client.save(SELECTION)).rejects.toMatchObject({ kind: 'unexpected' });
+  });
+});
+
+it('asks for a series by its UID alone', async () => {
+  answers(JSON.stringify(golden));
+  await client.similar({ uid: '1.2.3', k: 10, group: 'patient', samePatient: 'exclude' }, never());
+  expect(asked()).toBe(`${ROOT}cbmir/similar/1.2.3?k=10&group=patient&samePatient=exclude`);
 });

@@ -3,10 +3,13 @@ import { parseReport, parseSimilar, parseStatus, type SimilarAnswer, type Status
 import { Failure, failureOf } from './failure';
 import { parseHeat, type HeatAnswer } from './heatAnswer';
 import { resolve } from './orthanc';
+import { parseSaved, type Saved } from './saved';
 
 export interface SimilarRequest {
-  SOPInstanceUID: string;
-  frame: number;
+  /** Of what is asked about: a slice, a series or a study. */
+  uid: string;
+  /** Of a slice alone. */
+  frame?: number;
   k: number;
   group: 'patient' | 'study' | 'none';
   samePatient: 'exclude' | 'only' | 'include';
@@ -15,6 +18,8 @@ export interface SimilarRequest {
   StudyDate?: string;
   label?: string;
   class?: 'predicted';
+  /** Whether statistics are of verified labels alone. */
+  verified?: 'true';
   /** A part of the slice, in pixels of the stored picture: x,y,width,height. */
   roi?: string;
   /** Slices to rank by as well, as <Orthanc id>:<frame>, separated by commas. */
@@ -41,6 +46,12 @@ export interface Feedback {
   verdict: 'similar' | 'different' | null;
 }
 
+/** A search to be saved. Slices by their Orthanc ids. */
+export interface Selection {
+  query: { instance: string; frame: number; roi?: string };
+  hits: { instance: string; frame: number }[];
+}
+
 export interface CbmirClient {
   similar(request: SimilarRequest, signal: AbortSignal): Promise<SimilarAnswer>;
   heat(request: HeatRequest, signal: AbortSignal): Promise<HeatAnswer>;
@@ -48,6 +59,8 @@ export interface CbmirClient {
   report(path: string, signal: AbortSignal): Promise<string[]>;
   /** Resolves when it is kept. */
   feedback(said: Feedback): Promise<void>;
+  /** Resolves when both documents are in the archive. */
+  save(selection: Selection): Promise<Saved>;
   status(signal: AbortSignal): Promise<Status>;
 }
 
@@ -60,10 +73,13 @@ interface Posted {
 /** An indexed slice is answered in milliseconds; one that must be embedded first, within seconds. */
 const TIMEOUT_MS = 20_000;
 
+/** The plugin waits up to 20 seconds for the archive, and longer for its turn. */
+const SAVED_WITHIN_MS = 60_000;
+
 export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
   return {
-    async similar({ SOPInstanceUID, ...parameters }, signal) {
-      const url = new URL(`cbmir/similar/${encodeURIComponent(SOPInstanceUID)}`, root);
+    async similar({ uid, ...parameters }, signal) {
+      const url = new URL(`cbmir/similar/${encodeURIComponent(uid)}`, root);
       url.search = queryString(parameters);
       return parse(parseSimilar, await getJson(url, signal, timeout));
     },
@@ -78,16 +94,28 @@ export function cbmirClient(root: string, timeout = TIMEOUT_MS): CbmirClient {
       return parse(parseReport, await getJson(new URL(address), signal, timeout));
     },
     async feedback(said) {
-      const { signal } = new AbortController();
-      const headers = { 'Content-Type': 'application/json' };
-      const posted: Posted = { method: 'POST', body: JSON.stringify(said), headers };
-      await getJson(new URL('cbmir/feedback', root), signal, timeout, [200, 201], posted);
+      await getJson(new URL('cbmir/feedback', root), never(), timeout, [200, 201], posted(said));
+    },
+    async save(selection) {
+      return parse(
+        parseSaved,
+        await getJson(new URL('cbmir/save', root), never(), SAVED_WITHIN_MS, [201], posted(selection)),
+      );
     },
     async status(signal) {
       // A plugin that is switched off says so with status 503.
       return parse(parseStatus, await getJson(new URL('cbmir/status', root), signal, timeout, [200, 503]));
     },
   };
+}
+
+/** A signal for what goes on even where the reader leaves. */
+function never(): AbortSignal {
+  return new AbortController().signal;
+}
+
+function posted(document: unknown): Posted {
+  return { method: 'POST', body: JSON.stringify(document), headers: { 'Content-Type': 'application/json' } };
 }
 
 /** These stay as they are, which URLs allow here; Orthanc 1.10 hands percent-encoded characters to plugins undecoded. */

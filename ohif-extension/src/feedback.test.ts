@@ -88,7 +88,7 @@ it('refines the ranking, and lets it be as it was', async () => {
   await find();
   service.mark(HIT, 'similar');
   service.refine();
-  expect(client.last().request).toMatchObject({ SOPInstanceUID: '1.2.3.1.1', more: `${HIT.orthancId}:1` });
+  expect(client.last().request).toMatchObject({ uid: '1.2.3.1.1', more: `${HIT.orthancId}:1` });
   expect(client.last().request.less).toBeUndefined();
   await answered();
   expect(verdicts()).toEqual(['similar']);

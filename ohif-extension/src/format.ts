@@ -25,6 +25,16 @@ export function formatSimilarity(similarity: number): string {
   return similarity.toFixed(2);
 }
 
+/** How near a slice is among nearest slices, such as P 38; its similarity where that is not known. */
+export function formatNearness({ similarity, percentile }: { similarity: number; percentile?: number | null }): string {
+  return percentile === null || percentile === undefined ? formatSimilarity(similarity) : `P ${percentile}`;
+}
+
+/** 0.352 -> 35 */
+export function percent(share: number): number {
+  return Math.round(100 * share);
+}
+
 /** The parts that are there, in one line. */
 export function line(...parts: (string | number | null | undefined)[]): string {
   return parts.filter((part) => part !== null && part !== undefined && part !== '').join(' · ');

@@ -1,11 +1,10 @@
 /** "Why similar": where in two compared slices their similarity comes from, laid over both. */
-import type { SliceAnswer } from './answer';
 import type { CbmirClient } from './cbmirClient';
 import { Failure } from './failure';
 import type { HeatAnswer } from './heatAnswer';
 import { isOver } from './isOver';
 import type { Managers, Subscription } from './ohif';
-import { heatRequest } from './request';
+import { heatRequest, type SliceRef } from './request';
 import { NO_HEAT, type State } from './state';
 import type { Store } from './store';
 import { LEFT, RIGHT } from './viewer/comparison';
@@ -16,7 +15,7 @@ import { layOver } from './viewer/overlay';
 
 interface Pair {
   query: CurrentImage;
-  slice: SliceAnswer;
+  slice: SliceRef & SliceName;
 }
 
 export class HeatMaps {

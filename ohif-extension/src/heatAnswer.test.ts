@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { UnexpectedAnswer } from './answer';
+import { UnexpectedAnswer } from './check';
 import { parseHeat } from './heatAnswer';
 import { heatAnswer } from './testing/answers';
 

@@ -1,5 +1,5 @@
 /** The answer of GET /cbmir/heatmap/<instance>: what each place of two slices gives to their similarity. */
-import { UnexpectedAnswer } from './answer';
+import { UnexpectedAnswer } from './check';
 
 export interface HeatMap {
   /** What each place gives; all together are the similarity. */

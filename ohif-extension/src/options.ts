@@ -8,6 +8,8 @@ export interface Options {
   sameSequence: boolean;
   labelledOnly: boolean;
   sameClass: boolean;
+  /** No filter: whether figures are of verified labels alone. */
+  verifiedOnly: boolean;
   /** ISO dates, "" for open. */
   from: string;
   to: string;
@@ -21,6 +23,7 @@ export const DEFAULTS: Options = {
   sameSequence: false,
   labelledOnly: false,
   sameClass: false,
+  verifiedOnly: false,
   from: '',
   to: '',
   linkedScrolling: true,

@@ -71,7 +71,7 @@ it('goes back to the whole slice, the same one, wherever the reader is now', () 
   service.findSimilarToRegion();
   viewer.scroll('default', 5);
   service.findSimilarToWhole();
-  expect(client.last().request).toMatchObject({ SOPInstanceUID: '1.2.3.1.1' });
+  expect(client.last().request).toMatchObject({ uid: '1.2.3.1.1' });
   expect(client.last().request.roi).toBeUndefined();
   expect(service.getState().query?.region).toBeUndefined();
 });

@@ -43,7 +43,7 @@ describe('the request', () => {
   it('names slice and frame, and only the filters that are on', () => {
     void searcher.search(query('1'));
     expect(client.last().request).toEqual({
-      ...{ SOPInstanceUID: '1', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' },
+      ...{ uid: '1', frame: 2, k: 10, group: 'patient', samePatient: 'exclude' },
     });
   });
 
@@ -148,7 +148,7 @@ describe('while the index is being made', () => {
     void searcher.search(query('2'));
     client.last().answer(goldenAnswer());
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(client.calls.filter(({ request }) => request.SOPInstanceUID === '1')).toHaveLength(1);
+    expect(client.calls.filter(({ request }) => request.uid === '1')).toHaveLength(1);
     expect(search().phase).toBe('found');
   });
 });

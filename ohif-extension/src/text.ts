@@ -22,6 +22,16 @@ const english = {
   regionTitle: 'Search with the rectangle drawn on the slice in the active viewport (Shift+F)',
   regionQuery: 'Query region',
   regionSize: (width: number, height: number) => `${width} × ${height} pixels`,
+  scope: 'What to search with',
+  scopes: { slice: 'Slice', series: 'Series', study: 'Study' },
+  scopeTitles: {
+    slice: 'Search with this slice alone',
+    series: 'Search with all slices of its series',
+    study: 'Search with all series of its study',
+  },
+  volumeQuery: { series: 'Query series', study: 'Query study' },
+  compared: (slices: number, series: number) =>
+    series === 1 ? `${slices} slices compared` : `${slices} slices of ${series} series compared`,
   wholeSlice: 'Whole slice',
   wholeSliceTitle: 'Search with the whole slice again',
   drawRegion: 'Draw a rectangle on the slice: press, drag and let go. The search starts by itself.',
@@ -42,6 +52,8 @@ const english = {
   openCase: (rank: number) => `Compare with case ${rank}`,
   openSlice: (similarity: string) => `Compare with this slice, similarity ${similarity}`,
   similarity: 'Similarity',
+  percentile: (percentile: number, similarity: string) =>
+    `Of the slices in this archive, ${percentile} % have a nearest slice that is less similar than this. Cosine similarity ${similarity}`,
   moreSlices: (n: number) => (n === 1 ? '1 more matching slice' : `${n} more matching slices`),
   shown: 'Shown on the right',
   provenance: (source: string) => `Source: ${source}`,
@@ -58,6 +70,42 @@ const english = {
   unrefineTitle: 'Back to the ranking by the query alone',
   notKept: 'Your opinion could not be stored on the server. It still counts when you refine.',
   notTakenBack: 'Your opinion could not be taken back on the server.',
+
+  unusualTitle: 'Nothing much like this here',
+
+  statistics: 'Labels of the nearest patients',
+  labelled: (labelled: number, patients: number) => `${labelled} of the ${patients} nearest patients have a label`,
+  labelledVerified: (labelled: number, patients: number) =>
+    `${labelled} of the ${patients} nearest patients have a verified label`,
+  shareOf: (patients: number, labelled: number) => `${patients} of ${labelled}`,
+  interval: (low: number, high: number) => `${low} to ${high} %`,
+  intervalExplained:
+    'Where the share lies in nineteen of twenty such samples (Wilson). The mark is the share in the whole archive.',
+  archiveShare: (share: number) => `archive ${share} %`,
+  enrichments: {
+    more: (times: string) => `${times} × the archive`,
+    less: (times: string) => `${times} × the archive`,
+    alike: () => 'no more than chance explains',
+  },
+  verifiedOnly: 'Count verified labels only',
+  counterExample: 'Nearest case with another verified label',
+
+  choose: (rank: number) => `Choose case ${rank} to be kept`,
+  toKeep: (n: number, all: boolean) => (n === 1 ? '1 case' : all ? `All ${n} cases` : `${n} cases`),
+  save: 'Save as DICOM',
+  saveTitle:
+    'Store a structured report (query, cases, similarities) and a key object selection in the study of the query',
+  sheet: 'Contact sheet',
+  sheetSaveTitle: 'Download a page for teaching: pictures, labels and sequences, no names, ids or dates',
+  saving: 'Saving …',
+  drawing: 'Drawing …',
+  saved: 'Saved in this study: a report and key objects.',
+  openReport: 'Open the report',
+  keepFailed: { saving: 'Could not be saved.', drawing: 'Could not be drawn.' },
+  mayNotStore: 'Your account may not store in this archive.',
+  sheetTitle: 'Similar cases',
+  sheetHow: (model: string) => `Ranked by how alike the pictures look to a network (${model})`,
+  sheetHit: (rank: number, similarity: string) => `${rank} · similarity ${similarity}`,
 
   heat: 'Why similar',
   heatTitle: 'Show on both pictures where their similarity comes from',
@@ -95,6 +143,7 @@ const english = {
   backTitle: 'Back to the layout before',
   captionQuery: 'Query',
   captionHit: (rank: number, similarity: string) => `Similar case ${rank}, similarity ${similarity}`,
+  captionOther: (similarity: string) => `Other label, similarity ${similarity}`,
   captionPrior: (similarity: string) => `Same patient, similarity ${similarity}`,
 
   retry: 'Try again',

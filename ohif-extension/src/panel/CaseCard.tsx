@@ -3,10 +3,12 @@ import { useId, useState } from 'preact/hooks';
 
 import type { CaseAnswer } from '../answer';
 import { formatDate, formatName, formatPerson, line } from '../format';
+import { keyOf } from '../keeper';
 import { holds } from '../state';
 import { text } from '../text';
 import { useService, useSimilarCases } from '../useSimilarCases';
 import { Icon } from './Icon';
+import { IconButton } from './IconButton';
 import { Labels } from './Labels';
 import { MoreSlices } from './MoreSlices';
 import { SimilarityBar } from './SimilarityBar';
@@ -15,6 +17,9 @@ import { Verdicts } from './Verdicts';
 
 export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | null }) {
   const service = useService();
+  const { query } = useSimilarCases();
+  // What a reader says is of two slices.
+  const isVolume = query?.scope !== undefined;
   const [best, ...others] = one.slices;
   if (!best) return null;
   const isOpen = holds(one, opened);
@@ -26,7 +31,7 @@ export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | nu
         data-cy="cbmir-hit"
         aria-current={isOpen}
         title={text.openCase(one.rank)}
-        onClick={() => void service.open(best)}
+        onClick={() => void service.openCase(one)}
       >
         <span className="cbmir-card-picture">
           <Thumbnail url={best.thumbnailUrl} />
@@ -34,19 +39,37 @@ export function CaseCard({ one, opened }: { one: CaseAnswer; opened: string | nu
         </span>
         <Facts one={one} />
       </button>
-      <Verdicts one={one} />
+      <span className="cbmir-thumbs">
+        <Choice one={one} />
+        {!isVolume && <Verdicts one={one} />}
+      </span>
       {others.length > 0 && <Others slices={others} opened={opened} />}
     </li>
   );
 }
 
+function Choice({ one }: { one: CaseAnswer }) {
+  const service = useService();
+  const { chosen } = useSimilarCases();
+  return (
+    <IconButton
+      icon="keep"
+      cy="choose"
+      label={text.choose(one.rank)}
+      className="cbmir-thumb"
+      aria-pressed={chosen.includes(keyOf(one))}
+      onClick={() => service.keeper.toggle(one)}
+    />
+  );
+}
+
 function Facts({ one }: { one: CaseAnswer }) {
-  const { patient, similarity, labels, Modality, SeriesDescription, StudyDescription, StudyDate, reportUrl } = one;
+  const { patient, labels, Modality, SeriesDescription, StudyDescription, StudyDate, reportUrl } = one;
   const series = line(Modality, SeriesDescription ?? StudyDescription);
   const name = patient?.PatientName ? formatName(patient.PatientName) : null;
   return (
     <span className="cbmir-facts">
-      <SimilarityBar value={similarity} />
+      <SimilarityBar of={one} />
       <Labels labels={labels} />
       {series && (
         <span className="cbmir-line" title={line(StudyDescription, SeriesDescription)}>

@@ -1,5 +1,5 @@
 import type { SliceAnswer } from '../answer';
-import { formatSimilarity } from '../format';
+import { formatNearness } from '../format';
 import { sliceKey } from '../state';
 import { text } from '../text';
 import { useService } from '../useSimilarCases';
@@ -11,7 +11,7 @@ export function MoreSlices({ slices, opened }: { slices: SliceAnswer[]; opened: 
   return (
     <ul className="cbmir-slices">
       {slices.map((slice) => {
-        const similarity = formatSimilarity(slice.similarity);
+        const similarity = formatNearness(slice);
         return (
           <li key={sliceKey(slice)}>
             <button

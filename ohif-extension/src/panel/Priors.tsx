@@ -1,10 +1,6 @@
-import type { CaseAnswer } from '../answer';
-import { formatDate, line } from '../format';
 import { holds, type State } from '../state';
 import { text } from '../text';
-import { useService } from '../useSimilarCases';
-import { SimilarityBar } from './SimilarityBar';
-import { Thumbnail } from './Thumbnail';
+import { SmallCase } from './SmallCase';
 
 /** The patient's own other studies: a row of its own, as they answer another question than similar patients do. */
 export function Priors({ state: { priors, opened } }: { state: State }) {
@@ -18,35 +14,12 @@ export function Priors({ state: { priors, opened } }: { state: State }) {
       {priors.phase === 'found' && priors.cases.length > 0 && (
         <ul className="cbmir-slices">
           {priors.cases.map((one) => (
-            <Prior key={one.StudyInstanceUID} one={one} isOpen={holds(one, opened)} />
+            <li key={one.StudyInstanceUID}>
+              <SmallCase one={one} isOpen={holds(one, opened)} cy="prior" />
+            </li>
           ))}
         </ul>
       )}
     </section>
-  );
-}
-
-function Prior({ one, isOpen }: { one: CaseAnswer; isOpen: boolean }) {
-  const service = useService();
-  const [best] = one.slices;
-  if (!best) return null;
-  return (
-    <li>
-      <button
-        type="button"
-        className="cbmir-slice cbmir-prior"
-        data-cy="cbmir-prior"
-        aria-current={isOpen}
-        title={line(one.StudyDescription, one.SeriesDescription)}
-        onClick={() => void service.open(best)}
-      >
-        <Thumbnail url={best.thumbnailUrl} />
-        <span className="cbmir-facts">
-          {one.StudyDate && <span>{formatDate(one.StudyDate)}</span>}
-          {one.SeriesDescription && <span className="cbmir-line cbmir-muted">{one.SeriesDescription}</span>}
-          <SimilarityBar value={one.similarity} />
-        </span>
-      </button>
-    </li>
   );
 }

@@ -4,9 +4,10 @@ import type { State } from '../state';
 import { text } from '../text';
 import { useService } from '../useSimilarCases';
 
-export function RefineBar({ state: { marks, refinement } }: { state: State }) {
+export function RefineBar({ state: { query, marks, refinement } }: { state: State }) {
   const service = useService();
-  if (marks.length === 0 && !refinement) return null;
+  // What was marked are slices: it says nothing of a series or study.
+  if (query?.scope || (marks.length === 0 && !refinement)) return null;
   const possible = refinementBy(marks);
   const isNew = possible !== null && !isSameRefinement(possible, refinement);
   return (

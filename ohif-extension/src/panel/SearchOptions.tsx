@@ -47,6 +47,7 @@ export function SearchOptions({ state: { options, search } }: { state: State }) 
       {(tellsClasses || options.sameClass) && (
         <Check label={text.sameClass} value={options.sameClass} set={(sameClass) => change({ sameClass })} />
       )}
+      <Check label={text.verifiedOnly} value={options.verifiedOnly} set={(verifiedOnly) => change({ verifiedOnly })} />
       <div className="cbmir-pair">
         <DateField label={text.from} value={options.from} set={(from) => change({ from })} />
         <DateField label={text.to} value={options.to} set={(to) => change({ to })} />

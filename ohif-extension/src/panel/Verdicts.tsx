@@ -22,9 +22,9 @@ export function Verdicts({ one }: { one: CaseAnswer }) {
     />
   );
   return (
-    <span className="cbmir-thumbs">
+    <>
       {thumb('similar', 'up', text.markSimilar(one.rank))}
       {thumb('different', 'down', text.markDifferent(one.rank))}
-    </span>
+    </>
   );
 }

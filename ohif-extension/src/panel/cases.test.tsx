@@ -97,7 +97,7 @@ describe('what a slice looks most like', () => {
   it('is no choice where the model tells no classes apart, unless it was chosen before', async () => {
     await find(predicted(null));
     await panel.user.click(screen.getByRole('button', { name: text.options }));
-    const options = within(screen.getByRole('group'));
+    const options = within(screen.getByRole('group', { name: text.options }));
     expect(options.queryByLabelText(text.sameClass)).toBeNull();
     await panel.settle(() => panel.service.setOptions({ sameClass: true }));
     await panel.answer(predicted(null));

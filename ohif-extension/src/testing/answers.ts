@@ -1,13 +1,15 @@
 /** Answers as the plugin gives them, made from the example that both sides are tested against. */
 import golden from '../../../tests/contract/similar.json';
-import type { CaseAnswer, SimilarAnswer, SliceAnswer } from '../answer';
+import volume from '../../../tests/contract/volume.json';
+import { parseSimilar, type CaseAnswer, type SimilarAnswer, type SliceAnswer } from '../answer';
 import type { HeatAnswer } from '../heatAnswer';
+import type { Saved } from '../saved';
 
-export { golden };
+export { golden, volume };
 
 /** A fresh copy of the example. */
 export function goldenAnswer(): SimilarAnswer {
-  return structuredClone(golden);
+  return parseSimilar(structuredClone(golden));
 }
 
 /** The example with as many cases as there are changes: 1.2.3.2.1.7, 1.2.3.3.1.7, … */
@@ -51,4 +53,19 @@ export function heatAnswer(similarity = 0.93): HeatAnswer {
     [similarity / 8, similarity / 8],
   ];
   return { similarity, query: { cells, overlay: cells }, against: { cells, overlay: cells } };
+}
+
+/** The answer about a series that both sides are tested against. */
+export function volumeAnswer(): SimilarAnswer {
+  return parseSimilar(structuredClone(volume));
+}
+
+export function savedAnswer(): Saved {
+  const document = (number: number) => ({
+    orthancId: `document ${number}`,
+    SOPInstanceUID: `1.2.3.1.980${number}.1`,
+    SeriesInstanceUID: `1.2.3.1.980${number}`,
+    viewerUrl: `/ohif/viewer?StudyInstanceUIDs=1.2.3.1&initialSeriesInstanceUID=1.2.3.1.980${number}`,
+  });
+  return { report: document(0), keyObjects: document(1) };
 }

@@ -1,8 +1,10 @@
 /** A client whose answers a test gives when it wants. */
 import type { SimilarAnswer, Status } from '../answer';
-import type { CbmirClient, Feedback, HeatRequest, SimilarRequest } from '../cbmirClient';
+import type { CbmirClient, Feedback, HeatRequest, Selection, SimilarRequest } from '../cbmirClient';
 import type { HeatAnswer } from '../heatAnswer';
 import type { Failure } from '../failure';
+import type { Saved } from '../saved';
+import { savedAnswer } from './answers';
 
 interface Call {
   request: SimilarRequest;
@@ -26,6 +28,8 @@ export class ClientDouble implements CbmirClient {
   /** Lines by address; any other fails. */
   reports: Record<string, string[]> = {};
   keepsFeedback = true;
+  readonly saves: Selection[] = [];
+  saved: Saved | Failure = savedAnswer();
   statusAnswer: Status | Failure = { state: 'running', reason: null, queued: 0, indexed: 10, etaSeconds: null };
 
   similar(request: SimilarRequest, signal: AbortSignal): Promise<SimilarAnswer> {
@@ -51,6 +55,11 @@ export class ClientDouble implements CbmirClient {
   feedback(said: Feedback): Promise<void> {
     this.said.push(said);
     return this.keepsFeedback ? Promise.resolve() : Promise.reject(new Error('not kept'));
+  }
+
+  save(selection: Selection): Promise<Saved> {
+    this.saves.push(selection);
+    return this.saved instanceof Error ? Promise.reject(this.saved) : Promise.resolve(this.saved);
   }
 
   status(): Promise<Status> {

@@ -1,11 +1,11 @@
 /** Query on the left, a similar slice on the right, and back to the layout before. */
-import type { SliceAnswer } from '../answer';
 import type { DisplaySet, GridViewport, Managers, Subscription } from '../ohif';
 import { setCaption } from './caption';
 import type { CurrentImage } from './currentImage';
+import type { SliceName } from './imageId';
 import { jump } from './jump';
 import { restoreLayout, saveLayout, type SavedLayout } from './layout';
-import { linkScrolling } from './linkedScrolling';
+import { linkScrolling, type Pairs } from './linkedScrolling';
 
 export const LEFT = 'cbmir-query';
 export const RIGHT = 'cbmir-hit';
@@ -13,12 +13,19 @@ export const RIGHT = 'cbmir-hit';
 const LOADED_WITHIN_MS = 15_000;
 const LOOK_AGAIN_MS = 50;
 
+/** A slice, and where in the archive it is. */
+export interface PlacedSlice extends SliceName {
+  SeriesInstanceUID: string;
+  StudyInstanceUID: string;
+}
+
 /** The archive does not have the slice any more, or does not show it to this reader. */
 export class SliceGone extends Error {}
 
 export class Comparison {
   private before: SavedLayout | null = null;
   private unlink: () => void = () => undefined;
+  private pairs: Pairs = [];
   private mounted: Subscription | null = null;
   /** The newest call of open or close; an older one that wakes up later must not touch the screen. */
   private turn = 0;
@@ -35,9 +42,15 @@ export class Comparison {
 
   /**
    * @param captions  what to write into the left and the right viewport
+   * @param pairs  slices to scroll to together; by their positions where there are none
    * @throws SliceGone
    */
-  async open(query: CurrentImage, slice: SliceAnswer, captions: readonly [string, string]): Promise<void> {
+  async open(
+    query: CurrentImage,
+    slice: PlacedSlice,
+    captions: readonly [string, string],
+    pairs: Pairs = [],
+  ): Promise<void> {
     const turn = ++this.turn;
     const displaySet = await this.load(slice);
     if (turn !== this.turn) return;
@@ -50,6 +63,7 @@ export class Comparison {
     await this.show(left, right);
     await Promise.all(shown);
     if (turn !== this.turn) return;
+    this.pairs = pairs;
     this.dress(captions);
   }
 
@@ -101,10 +115,10 @@ export class Comparison {
 
   private relink(): void {
     this.unlink();
-    this.unlink = this.linked && this.isOpen ? linkScrolling(this.managers, LEFT, RIGHT) : () => undefined;
+    this.unlink = this.linked && this.isOpen ? linkScrolling(this.managers, LEFT, RIGHT, this.pairs) : () => undefined;
   }
 
-  private async load(slice: SliceAnswer): Promise<DisplaySet> {
+  private async load(slice: PlacedSlice): Promise<DisplaySet> {
     const { displaySetService } = this.managers.servicesManager.services;
     const find = () =>
       displaySetService

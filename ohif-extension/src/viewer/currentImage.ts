@@ -17,6 +17,8 @@ export interface CurrentImage extends SliceName {
   picture: string | null;
   /** The part that is asked about; the whole slice where there is none. */
   region?: Region;
+  /** All of its series or study is asked about, and not the slice alone. */
+  scope?: 'series' | 'study';
 }
 
 /** Null where the viewport shows no slice: empty, a document, a video, a reformatted or rendered volume. */

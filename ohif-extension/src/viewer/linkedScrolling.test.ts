@@ -62,3 +62,28 @@ it('does nothing where a viewport is missing', () => {
   const viewer = new ViewerDouble(...series('1.1.1', 3));
   expect(() => linkScrolling(viewer.managers, 'default', 'missing')()).not.toThrow();
 });
+
+it('goes by pairs where there are some, also against the order of the slices', async () => {
+  const viewer = await sideBySide(series('1.1.1', 10), series('2.1.1', 10));
+  const name = (SOPInstanceUID: string) => ({ SOPInstanceUID, frame: 1 });
+  const pairs = [
+    [name('1.1.1.2'), name('2.1.1.9')],
+    [name('1.1.1.6'), name('2.1.1.3')],
+    [name('1.1.1.7'), name('deleted')],
+  ] as const;
+  linkScrolling(viewer.managers, 'left', 'right', pairs);
+  viewer.scroll('left', 1);
+  expect(index(viewer, 'right')).toBe(8);
+  viewer.scroll('left', 7);
+  expect(index(viewer, 'right')).toBe(2);
+  viewer.scroll('right', 9);
+  expect(index(viewer, 'left')).toBe(1);
+});
+
+it('goes by positions where no pair is left', async () => {
+  const viewer = await sideBySide(series('1.1.1', 10), series('2.1.1', 10));
+  const gone = { SOPInstanceUID: 'deleted', frame: 1 };
+  linkScrolling(viewer.managers, 'left', 'right', [[gone, gone]]);
+  viewer.scroll('left', 4);
+  expect(index(viewer, 'right')).toBe(4);
+});

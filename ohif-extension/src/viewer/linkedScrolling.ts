@@ -2,15 +2,19 @@
 import type { Managers } from '../ohif';
 import { commonPositions, nearest } from './geometry';
 import { cornerstoneOf, stackViewport, type StackViewport } from './host';
+import { indexOfSlice, type SliceName } from './imageId';
 
 /** From an index in one stack to the index of the matching slice in the other. */
 type Follow = (index: number) => number;
 
+/** Slices that belong side by side, whatever their positions. */
+export type Pairs = readonly (readonly [left: SliceName, right: SliceName])[];
+
 /** Returns the function that ends the link. */
-export function linkScrolling(managers: Managers, leftId: string, rightId: string): () => void {
+export function linkScrolling(managers: Managers, leftId: string, rightId: string, pairs: Pairs = []): () => void {
   const [left, right] = [stackViewport(managers, leftId), stackViewport(managers, rightId)];
   if (!left || !right) return () => undefined;
-  const [toRight, toLeft] = matching(managers, left, right);
+  const [toRight, toLeft] = matched(managers, left, right, pairs) ?? matching(managers, left, right);
   const event = cornerstoneOf(managers).Enums.Events.STACK_NEW_IMAGE;
   // Moving the follower raises the same event there, which must not come back.
   const expected = new Map<StackViewport, number>();
@@ -30,6 +34,19 @@ export function linkScrolling(managers: Managers, leftId: string, rightId: strin
     left.element.removeEventListener(event, onLeft);
     right.element.removeEventListener(event, onRight);
   };
+}
+
+/** By pairs; a slice that is in none goes with the nearest in its stack that is. Null without pairs. */
+function matched(managers: Managers, left: StackViewport, right: StackViewport, pairs: Pairs): [Follow, Follow] | null {
+  const cornerstone = cornerstoneOf(managers);
+  const [atLeft, atRight] = [left.getImageIds(), right.getImageIds()];
+  const places = pairs
+    .map(([one, other]) => [indexOfSlice(cornerstone, atLeft, one), indexOfSlice(cornerstone, atRight, other)] as const)
+    .filter(([one, other]) => one >= 0 && other >= 0);
+  if (places.length === 0) return null;
+  const [lefts, rights] = [places.map(([one]) => one), places.map(([, other]) => other)];
+  const follow = (from: number[], to: number[]) => (index: number) => to[nearest(from, index)] ?? 0;
+  return [follow(lefts, rights), follow(rights, lefts)];
 }
 
 function matching(managers: Managers, left: StackViewport, right: StackViewport): [Follow, Follow] {
