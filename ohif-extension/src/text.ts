@@ -92,6 +92,7 @@ const english = {
 
   choose: (rank: number) => `Choose case ${rank} to be kept`,
   toKeep: (n: number, all: boolean) => (n === 1 ? '1 case' : all ? `All ${n} cases` : `${n} cases`),
+  chosen: (cases: string) => `${cases} chosen`,
   save: 'Save as DICOM',
   saveTitle:
     'Store a structured report (query, cases, similarities) and a key object selection in the study of the query',

@@ -94,6 +94,11 @@ def test_the_report_names_system_model_query_hits_and_similarities() -> None:
     assert {image.referenced_sop_instance_uid for image in images} == {source.SOPInstanceUID}
 
 
+def test_each_item_is_shown_by_itself_and_with_its_name() -> None:
+    for document in read(mr_slice()):
+        assert {item.ContinuityOfContent for item in within(document, ValueTypeValues.CONTAINER)} == {"SEPARATE"}
+
+
 def test_the_report_says_that_it_is_not_for_diagnosing() -> None:
     report, selection = read(mr_slice())
     (comment,) = [value for name, value in items(report, ValueTypeValues.TEXT) if name == "Comment"]

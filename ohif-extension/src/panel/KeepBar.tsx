@@ -14,16 +14,17 @@ export function KeepBar({ state }: { state: State }) {
   const service = useService();
   const { search, chosen, keeping } = state;
   if (search.phase !== 'found' || search.answer.cases.length === 0) return null;
+  const cases = text.toKeep(toKeep(state).length, chosen.length === 0);
   const isBusy = keeping.phase === 'saving' || keeping.phase === 'drawing';
   return (
     <section className="cbmir-keep" data-cy="cbmir-keep" data-state={keeping.phase}>
-      <div className="cbmir-refine">
-        <span>{text.toKeep(toKeep(state).length, chosen.length === 0)}</span>
+      <div className="cbmir-keep-row">
+        {chosen.length > 0 && <span>{text.chosen(cases)}</span>}
         <button
           type="button"
           className="cbmir-button cbmir-small"
           data-cy="cbmir-save"
-          title={text.saveTitle}
+          title={`${cases}. ${text.saveTitle}`}
           disabled={isBusy}
           onClick={() => void service.keeper.save()}
         >
@@ -34,7 +35,7 @@ export function KeepBar({ state }: { state: State }) {
           type="button"
           className="cbmir-button cbmir-small"
           data-cy="cbmir-sheet"
-          title={text.sheetSaveTitle}
+          title={`${cases}. ${text.sheetSaveTitle}`}
           disabled={isBusy}
           onClick={() => void service.keeper.drawSheet()}
         >

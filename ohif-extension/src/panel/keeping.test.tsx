@@ -40,7 +40,7 @@ describe('saving', () => {
   it('names the query and all cases shown, where none is chosen', async () => {
     const answer = three();
     await panel.answer(answer);
-    expect(screen.getByText('All 3 cases')).toBeDefined();
+    expect(button(text.save).title).toMatch(/^All 3 cases\. /);
     await press(text.save);
     expect(panel.client.saves).toEqual([
       {
@@ -56,12 +56,17 @@ describe('saving', () => {
 
   it('names the cases that were chosen, and no other', async () => {
     await panel.answer(three());
-    await press(text.choose(1));
     await press(text.choose(2));
-    await press(text.choose(1));
-    expect(screen.getByText('1 case')).toBeDefined();
+    expect(screen.getByText('1 case chosen')).toBeDefined();
     await press(text.save);
     expect(panel.client.saves[0]?.hits).toEqual([{ instance: 'b', frame: 2 }]);
+  });
+
+  it('takes a choice back by the same button', async () => {
+    await panel.answer(three());
+    await press(text.choose(2));
+    await press(text.choose(2));
+    expect(screen.queryByText('1 case chosen')).toBeNull();
   });
 
   it('leads to the report when it is done', async () => {

@@ -238,6 +238,14 @@ def _selection(kept: Kept, header: Dataset) -> KeyObjectSelection:
     return content
 
 
+def _separate(container: Dataset) -> None:
+    """Have viewers show each item by itself and with its name: highdicom's containers read as one running text."""
+    if "ContinuityOfContent" in container:
+        container.ContinuityOfContent = "SEPARATE"
+    for item in container.get("ContentSequence", []):
+        _separate(item)
+
+
 def _written(document: Dataset, source: Dataset) -> Document:
     """Return the file of a document, which becomes one of the source's patient and study."""
     for keyword in _IDENTITY:
@@ -248,6 +256,7 @@ def _written(document: Dataset, source: Dataset) -> Document:
             element = element._replace(VR=dictionary_VR(element.tag))
         if element.value:
             document[element.tag] = element
+    _separate(document)
     # so that the raw values are written as they are, and not decoded and encoded again
     document.set_original_encoding(
         is_implicit_vr=False, is_little_endian=True, character_encoding=source.original_character_set
