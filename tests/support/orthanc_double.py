@@ -110,10 +110,10 @@ class OrthancDouble:
         if inner.startswith("metadata/"):
             return self._known(self.metadata, name).encode()
         if inner == "statistics":
-            studies = [study for instance, (_, study, _) in self._above.items() if instance in self.files]
-            return json.dumps(
-                {"CountInstances": studies.count(self._known(dict(zip(studies, studies, strict=True)), name))}
-            ).encode()
+            # of any id, whatever level the URI names
+            below = [one for one, above in self._above.items() if one in self.files and name in (one, *above)]
+            self._known(dict.fromkeys([name] if below else []), name)
+            return json.dumps({} if name in self.files else {"CountInstances": len(below)}).encode()
         if level == "series" and not name:
             page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
             return json.dumps(self._series()[page["since"] : page["since"] + page["limit"]]).encode()

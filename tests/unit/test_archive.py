@@ -82,6 +82,13 @@ def test_ids_of_series_studies_and_patients_are_told_from_those_of_instances(
     assert not archive.is_above_instance(stored)
 
 
+def test_only_series_and_studies_are_more_than_a_slice(orthanc: OrthancDouble, archive: Archive) -> None:
+    """A slice that was not indexed was once taken for a study, whose images could not be counted."""
+    stored = orthanc.store(mr_slice())
+    found = [archive.volume(name) for name in (*orthanc.above(stored), stored, NOBODY)]
+    assert [one and one.level for one in found] == ["series", "study", None, None, None]
+
+
 def test_an_instance_is_found_by_its_uid(orthanc: OrthancDouble, archive: Archive) -> None:
     dataset = mr_slice()
     stored = orthanc.store(dataset)
