@@ -125,12 +125,14 @@ def prepare(image: Slice, size: int = SIZE) -> NDArray[np.float32]:
     return square
 
 
-def sketch(square: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return (64,) greys, 0..255: the means of 8 x 8 fields of a prepared slice, (1, size, size) float32 in 0..1.
+def sketch(square: NDArray[np.float32], side: int = SKETCH_SIDE) -> NDArray[np.uint8]:
+    """Return (side * side,) greys, 0..255: the means of so many fields of a prepared slice.
+
+    The slice is (1, size, size) float32 in 0..1.
 
     What a slice looks like from afar, whatever a network makes of it.
     """
-    edges = np.linspace(0, square.shape[-1], SKETCH_SIDE + 1).astype(int)
+    edges = np.linspace(0, square.shape[-1], side + 1).astype(int)
     sums = np.add.reduceat(np.add.reduceat(square[0], edges[:-1], axis=0), edges[:-1], axis=1)
     fields = np.diff(edges)[:, np.newaxis] * np.diff(edges)
     greys: NDArray[np.uint8] = np.rint(255 * (sums / fields)).astype(np.uint8).ravel()

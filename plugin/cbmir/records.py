@@ -102,6 +102,11 @@ class CataloguedSlice:
     series: Series
     window: Window | None = None
 
+    @property
+    def labelled(self) -> tuple[str, str, str]:
+        """The Orthanc ids of what a label of this slice can be of: its study, its series and itself."""
+        return self.series.study_orthanc_id, self.series.orthanc_id, self.orthanc_id
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -9,7 +9,7 @@ from parts import DIM, MODEL, embedded, series, units
 
 from cbmir.index import SliceIndex
 from cbmir.ingest.inbox import Progress
-from cbmir.records import Label
+from cbmir.records import ORTHANC_LABEL, Label
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching import selfcheck
 from cbmir.watching.selfcheck import SelfChecks
@@ -193,6 +193,24 @@ def test_what_was_said_of_the_study_and_of_the_series_counts_in_any_case(archive
     archive.checks.run_due()
     (measured,) = archive.measured()
     assert (measured.p1, measured.diagnoses) == (1, 3)
+
+
+def test_labels_of_orthanc_itself_make_no_answer_right(archive: Archive) -> None:
+    for number in range(4):
+        archive.add(f"P{number}")
+        archive.catalogue.set_labels(series(f"P{number}").study_orthanc_id, [Label("department 3", ORTHANC_LABEL)])
+    archive.checks.run_due()
+    assert archive.measured() == []
+
+
+def test_what_was_said_of_an_instance_counts_for_that_slice(archive: Archive) -> None:
+    archive.add("P1", "glioma")
+    archive.add("P2")
+    (second,) = archive.catalogue.orthanc_ids() - {"P10"}
+    archive.catalogue.set_labels(second, [Label("glioma", "histology")])
+    archive.checks.run_due()
+    (measured,) = archive.measured()
+    assert (measured.p1, measured.patients) == (1, 2)
 
 
 def test_a_stop_of_orthanc_ends_a_check_without_a_figure(archive: Archive) -> None:

@@ -12,7 +12,7 @@ from cbmir.sequences import sequence
 if TYPE_CHECKING:
     from cbmir.access import Caller
     from cbmir.answering.services import Services
-    from cbmir.records import Atlas, CataloguedSlice
+    from cbmir.records import Atlas
 
 DECIMALS = 4
 """Digits of a place: a thousandth of the side is a pixel."""
@@ -38,8 +38,8 @@ def _points(services: Services, caller: Caller, drawn: Atlas) -> list[dict[str, 
     slices = services.catalogue.slices(list(places))
     visible = caller.studies({one.series.study_orthanc_id for one in slices.values()})
     shown = {label: one for label, one in slices.items() if one.series.study_orthanc_id in visible}
-    parents = {name for one in shown.values() for name in _parents(one)}
-    said = services.catalogue.labels(sorted(parents))
+    things = {name for one in shown.values() for name in one.labelled}
+    said = services.catalogue.labels(sorted(things))
     has_viewer = viewer.is_installed(Path(services.settings.viewer_directory))
     return [
         {
@@ -48,14 +48,10 @@ def _points(services: Services, caller: Caller, drawn: Atlas) -> list[dict[str, 
             "StudyInstanceUID": one.series.study_instance_uid,
             "x": places[label][0],
             "y": places[label][1],
-            "labels": sorted({words.label for name in _parents(one) for words in said[name]}),
+            "labels": sorted({words.label for name in one.labelled for words in said[name]}),
             "sequence": sequence(one.series.facts) or one.series.facts.get("SeriesDescription", ""),
             "scanner": one.series.scanner,
             **urls(one, viewer=has_viewer),
         }
         for label, one in shown.items()
     ]
-
-
-def _parents(one: CataloguedSlice) -> tuple[str, str]:
-    return one.series.orthanc_id, one.series.study_orthanc_id

@@ -71,7 +71,7 @@ class Labels(Database):
 
     def labels_of(self, found: CataloguedSlice) -> list[Label]:
         """Return what is said of a slice: of its study, its series and itself."""
-        said = self.labels([found.series.study_orthanc_id, found.series.orthanc_id, found.orthanc_id])
+        said = self.labels(found.labelled)
         return [label for some in said.values() for label in some]
 
     def number_of_diagnoses(self) -> int:

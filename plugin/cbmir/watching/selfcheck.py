@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.answering.matching import Condition
-from cbmir.records import IndexHealth, Quality
+from cbmir.records import ORTHANC_LABEL, IndexHealth, Quality
 from cbmir.watching.likeness import Likeness
 from cbmir.watching.nightly import Nightly
 from cbmir.watching.quality import Labelled, precision
@@ -159,19 +159,22 @@ class SelfChecks:
         self._catalogue.add_quality(self._last, self._model)
 
     def _labelled(self, labels: Sequence[int], vectors: NDArray[np.float32]) -> Labelled:
-        """Return what was said of these slices; those deleted meanwhile are missing."""
+        """Return what was said of these slices; those deleted meanwhile are missing.
+
+        Orthanc's own labels are no diagnoses: one that every study of a department has would make all answers right.
+        """
         slices = self._catalogue.slices(labels)
-        parents = {name for one in slices.values() for name in (one.series.orthanc_id, one.series.study_orthanc_id)}
+        things = {name for one in slices.values() for name in one.labelled}
         said = {
-            name: frozenset(one.label.casefold() for one in some)
-            for name, some in self._catalogue.labels(list(parents)).items()
+            name: {one.label.casefold() for one in some if one.provenance != ORTHANC_LABEL}
+            for name, some in self._catalogue.labels(sorted(things)).items()
         }
-        rows = [place for place, label in enumerate(labels) if label in slices]
-        series = [slices[labels[place]].series for place in rows]
+        diagnoses = {label: frozenset().union(*(said[name] for name in one.labelled)) for label, one in slices.items()}
+        rows = [place for place, label in enumerate(labels) if diagnoses.get(label)]
         return Labelled(
             vectors[rows],
-            [one.patient for one in series],
-            [said[one.orthanc_id] | said[one.study_orthanc_id] for one in series],
+            [slices[labels[place]].series.patient for place in rows],
+            [diagnoses[labels[place]] for place in rows],
         )
 
     def _today(self) -> str:
