@@ -5,7 +5,8 @@
 
 What is measured is told by scripts/benchmark.toml. Queries are the pictures of one fold, the gallery those of the other
 folds, and the network was trained on these too. What --out holds already is not measured again; networks that are not
-there are left out. scripts/train.py makes them, scripts/folds.py the column of folds where a table has none.
+there, or not trained to the end, are left out. scripts/train.py makes them, scripts/folds.py the column of folds where
+a table has none.
 """
 
 from __future__ import annotations
@@ -92,10 +93,19 @@ def wishes(chosen: Set, system: System, fold: str, table: str, options: argparse
     line += ["--group", chosen.group, "--labels", ",".join(chosen.labels), "--threads", str(options.threads)]
     if "--system" not in system.options:
         checkpoint = options.runs / f"{chosen.origin}-{system.trained_as or system.name}-{fold}" / "checkpoint.pt"
-        if not checkpoint.is_file():
+        if not checkpoint.is_file() or not _finished(checkpoint):
             return None
         line += ["--checkpoint", str(checkpoint)]
     return [*line, *system.options]
+
+
+def _finished(checkpoint: Path) -> bool:
+    from training.checkpoints import finished  # noqa: PLC0415 - torch is needed for this only
+
+    done = finished(checkpoint)
+    if not done:
+        print(f"left out, its training is not finished: {checkpoint}", file=sys.stderr)
+    return done
 
 
 def measured(line: list[str]) -> dict[str, Any]:

@@ -70,6 +70,18 @@ def test_what_was_measured_is_not_measured_again(table: str, tmp_path: Path, mon
     assert run(table, tmp_path, monkeypatch) == first
 
 
+def test_a_training_that_is_not_finished_is_not_measured(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("pytorch_metric_learning")
+    folder = tmp_path / "runs" / "toy-ours-1"
+    folder.mkdir(parents=True)
+    torch.save({"epoch": 2, "recipe": {"schedule": {"stages": ((32, 1), (48, 2))}}}, folder / "checkpoint.pt")
+    assert "toy/ours" not in run(table, tmp_path, monkeypatch)
+    assert "its training is not finished" in capsys.readouterr().err
+
+
 def test_the_plan_that_is_kept_names_sets_and_systems() -> None:
     sets, systems = benchmark.plan(benchmark.PLAN.read_text())
     assert {chosen.origin for chosen in sets} == {"figshare", "brain15", "multi24"}
