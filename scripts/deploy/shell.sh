@@ -81,7 +81,12 @@ orthanc_environment() {
 # json_of TEXT: the text as a string of JSON.
 json_of() { "$VENV/bin/python" -c 'import json, sys; print(json.dumps(sys.argv[1]))' "$1"; }
 
-plugins_json() { printf '[%s, %s]' "$(json_of "$(orthanc_plugin libOrthancPython.so)")" "$(json_of "$(orthanc_plugin libOrthancDicomWeb.so)")"; }
+# plugins_json NAME...: Orthanc's list of plugins.
+plugins_json() {
+    local file list=""
+    for file in "${@/%/.so}"; do list+="${list:+, }$(json_of "$(orthanc_plugin "$file")")"; done
+    printf '[%s]' "$list"
+}
 
 node_major() {
     if has node; then

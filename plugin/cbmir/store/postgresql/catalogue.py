@@ -52,7 +52,11 @@ class PostgresCatalogue(Catalogue):
         self._signed: tuple[float, frozenset[str]] = -math.inf, frozenset()
         self._claimed: dict[str, int] = {}
         self._pool = Pool(conninfo, connections)
-        self._let_go(self._pool)
+        try:
+            self._let_go(self._pool)
+        except BaseException:
+            self._pool.close()
+            raise
 
     # ---- as every database ----
 
