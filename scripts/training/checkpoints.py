@@ -54,7 +54,7 @@ def finished(file: Path) -> bool:
     """Return whether the training of a checkpoint of scripts/train.py has come to its end. Raises KeyError."""
     # mapped: of its hundreds of megabytes only the counters are read
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    wanted = sum(epochs for _, epochs in state["recipe"]["schedule"]["stages"])
+    wanted: int = sum(epochs for _, epochs in state["recipe"]["schedule"]["stages"])
     return int(state["epoch"]) >= wanted
 
 
