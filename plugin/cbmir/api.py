@@ -21,7 +21,7 @@ from cbmir.labelling.posted import parse_labels
 from cbmir.labelling.writing import write_labels
 from cbmir.saving.save import save
 from cbmir.similar import NO_STUDY, heatmap, report, similar
-from cbmir.watching.nightly import DRIFT, SCANNERS
+from cbmir.watching.nightly import DRIFT, SCANNERS, measured
 from cbmir.web import answer, credentials, failure, method_not_allowed
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ class Api:
             {
                 "model": model,
                 "quality": [answers.quality(one) for one in catalogue.quality(model)],
-                "drift": catalogue.days(DRIFT, model),
-                "scanners": catalogue.days(SCANNERS, model),
+                "drift": measured(catalogue, DRIFT, model),
+                "scanners": measured(catalogue, SCANNERS, model),
             }
         )
 

@@ -9,6 +9,7 @@ import pytest
 from dicom_files import mr_file, picture, uid
 from model_folders import install
 from orthanc_process import wait_for
+from recipes import still
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("pytorch_metric_learning")
@@ -30,22 +31,6 @@ PATIENTS = [f"P{number}" for number in range(44)]
 KINDS = 8
 """Of pictures, half of them for each label: the shipped model tells kinds apart, a model of this site also labels."""
 
-CHANGES = ("flip", "rotate", "scale", "shift", "shear", "elastic", "gamma", "contrast", "bias_field", "noise", "cutout")
-TINY = f"""
-[network]
-dim = 16
-stride = 32
-side = 64
-guided = false
-[schedule]
-stages = [[64, 12]]
-batch = 12
-warm_up = 1
-ema = 0.7
-[augmentation]
-{chr(10).join(f"{change} = 0.0" for change in CHANGES)}
-"""
-
 
 class Site:
     """An Orthanc whose readers have labelled its studies, and where its models lie."""
@@ -58,7 +43,7 @@ class Site:
     def train(self, *more: str) -> Path:
         """Train, and return the folder of the run."""
         recipe, out = self.folder / "tiny.toml", self.folder / "run"
-        recipe.write_text(TINY)
+        recipe.write_text(still(64, 12))
         wishes = {
             "--recipe": recipe,
             "--orthanc": self.orthanc.http.base_url,

@@ -8,7 +8,7 @@ import pytest
 from parts import DIM, MODEL, embedded, series, units
 
 from cbmir.store.sqlite import SqliteCatalogue
-from cbmir.watching.nightly import DRIFT, FEWEST_PATIENTS, SCANNERS, Nightly
+from cbmir.watching.nightly import DRIFT, FEWEST_PATIENTS, SCANNERS, Nightly, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,3 +157,18 @@ def test_a_stop_of_orthanc_ends_it_without_a_figure(archive: Archive) -> None:
     of_scanners(archive, apart=True)
     archive.after_a_start(stoppable=lambda _: iter(())).run_due(archive.slices)
     assert archive.catalogue.days(SCANNERS, MODEL) == []
+
+
+def test_figures_in_which_bits_have_flipped_are_passed_over(archive: Archive) -> None:
+    of_scanners(archive, apart=True)
+    archive.run()
+    (day,) = archive.catalogue.days(SCANNERS, MODEL)
+    figures = {name: value for name, value in day.items() if name != "date"}
+    archive.catalogue.keep_day(SCANNERS, MODEL, "2026-02-01", {**figures, "share": "0.5"})
+    archive.catalogue.keep_day(SCANNERS, MODEL, "2026-02-02", {**figures, "shard": 0.5})
+    with archive.catalogue._transaction() as database:
+        database.execute("INSERT INTO day VALUES (?, ?, '2026-02-03', '{\"share\": 0.')", (SCANNERS, MODEL))
+        database.execute("INSERT INTO day VALUES (?, ?, '2026-02-04', '5')", (SCANNERS, MODEL))
+    assert archive.catalogue.last_day(SCANNERS, MODEL) is None
+    assert measured(archive.catalogue, SCANNERS, MODEL) == [day]
+    assert archive.after_a_start().metrics()["cbmir_own_scanner_ratio"] > 2

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from recipes import still
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("pytorch_metric_learning")
@@ -21,24 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CHANGES = ("flip", "rotate", "scale", "shift", "shear", "elastic", "gamma", "contrast", "bias_field", "noise", "cutout")
-TINY = f"""
-[network]
-dim = 16
-stride = 32
-side = 32
-guided = false
-[schedule]
-stages = [[32, 20]]
-batch = 8
-warm_up = 1
-ema = 0.5
-[loss]
-metric_weight = 0.0
-pair_weight = 5.0
-[augmentation]
-{chr(10).join(f"{change} = 0.0" for change in CHANGES)}
-"""
+TINY = still(32, 20, "[loss]\nmetric_weight = 0.0\npair_weight = 5.0", batch=8)
 """Without a metric loss: what moves the pair is the pair's own part."""
 
 

@@ -48,11 +48,19 @@ class Days(Database):
             )
             .fetchone()
         )
-        return {"date": row[0], **json.loads(row[1])} if row else None
+        return _day(*row) if row else None
 
     def days(self, kind: str, model: str) -> list[dict[str, Any]]:
         """Return the figures of one kind, each with its date, the earliest day first."""
         rows = self._connection().execute(
             "SELECT date, figures FROM day WHERE kind = ? AND model = ? ORDER BY date", (kind, model)
         )
-        return [{"date": date, **json.loads(figures)} for date, figures in rows]
+        return [day for row in rows if (day := _day(*row)) is not None]
+
+
+def _day(date: str, figures: str) -> dict[str, Any] | None:
+    """Return the figures with their date; None where bits have flipped so that they are none any more."""
+    try:
+        return {"date": date, **json.loads(figures)}
+    except (ValueError, TypeError):
+        return None

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 DRIFT, SCANNERS = "drift", "scanners"
 """What the catalogue calls the two kinds of figures."""
 
+FIGURES = {
+    DRIFT: {"slices", "distance", "threshold", "patients", "referencePatients", "newScannerShare"},
+    SCANNERS: {"slices", "share", "chance", "scanners", "patients", "sample"},
+}
+"""Numbers of each kind, as they are kept and told."""
+
 RECENT_DAYS, REFERENCE_DAYS = 28, 365
 """Days of study that are looked at, and those before them that they are compared with."""
 
@@ -36,6 +42,15 @@ FEWEST_PATIENTS = 12
 """Of fewer, the first ten cases are nearly all that there are, and so as their scanners are."""
 
 DECIMALS = 4
+
+
+def measured(catalogue: Catalogue, kind: str, model: str) -> list[dict[str, Any]]:
+    """Return the figures of one kind, each with its date, the earliest day first; damaged ones are passed over."""
+    return [
+        day
+        for day in catalogue.days(kind, model)
+        if day.keys() == FIGURES[kind] | {"date"} and all(isinstance(day[name], int | float) for name in FIGURES[kind])
+    ]
 
 
 class Nightly:
@@ -56,7 +71,7 @@ class Nightly:
         self._now = now
         self._random = np.random.default_rng()
         self._measures = {DRIFT: self._drift, SCANNERS: self._scanners}
-        self._last = {kind: next(reversed(catalogue.days(kind, model)), None) for kind in self._measures}
+        self._last = {kind: next(reversed(measured(catalogue, kind, model)), None) for kind in self._measures}
         self._tried = {kind: (last["date"], last["slices"]) for kind, last in self._last.items() if last}
 
     def run_due(self, slices: int) -> None:
