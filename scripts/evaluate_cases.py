@@ -85,6 +85,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     gallery, queries = (cases.stacked(one.rows, one.vectors, options.block, options.sequence) for one in sides)
     values = {name: _values(method(queries, gallery), queries, gallery) for name, method in methods(options).items()}
     wanted = np.bincount(queries.owners) >= options.fewest_slices
+    if not wanted.any():
+        raise TableError(f"no query has so many slices: {options.fewest_slices}")
     values = {
         name: {key: np.where(wanted, some, np.nan) for key, some in each.items()} for name, each in values.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -58,6 +59,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "wall": _milliseconds(wall),
         "processor": _milliseconds(processor),
         "stepsOnTheWall": {name: _milliseconds(seconds) for name, seconds in steps.items()},
+        "threadsOfNumpy": os.environ.get("OPENBLAS_NUM_THREADS"),
         "note": "Without HTTP and the writing of the answer.",
     }
     print(
