@@ -7,29 +7,35 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series
 
+from cbmir.store.postgresql.catalogue import PostgresCatalogue
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cbmir.catalogue import Catalogue
     from cbmir.records import Series
 
 
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[SqliteCatalogue]:
-    catalogue = SqliteCatalogue(tmp_path / "catalogue.sqlite")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
+    """Return an empty catalogue over each of the databases: they must be alike."""
+    if request.param == "sqlite":
+        catalogue: Catalogue = SqliteCatalogue(tmp_path / "catalogue.sqlite")
+    else:
+        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
     yield catalogue
     catalogue.close()
 
 
-def put(catalogue: SqliteCatalogue, name: str, belongs_to: Series, frames: int = 1, model: str = MODEL) -> list[int]:
+def put(catalogue: Catalogue, name: str, belongs_to: Series, frames: int = 1, model: str = MODEL) -> list[int]:
     catalogue.enqueue([name])
     came, _ = catalogue.record(embedded(name, belongs_to, vectors=np.eye(frames, DIM)), model)
     return came
 
 
-def test_the_members_of_a_series_are_its_slices_as_they_were_indexed(catalogue: SqliteCatalogue) -> None:
+def test_the_members_of_a_series_are_its_slices_as_they_were_indexed(catalogue: Catalogue) -> None:
     one, other = series("P1", 1, 1), series("P1", 1, 2)
     first = put(catalogue, "a", one, frames=3)
     put(catalogue, "b", other)
@@ -40,7 +46,7 @@ def test_the_members_of_a_series_are_its_slices_as_they_were_indexed(catalogue: 
     assert members.instances == 2
 
 
-def test_the_members_of_a_study_are_those_of_all_its_series(catalogue: SqliteCatalogue) -> None:
+def test_the_members_of_a_study_are_those_of_all_its_series(catalogue: Catalogue) -> None:
     one, other, elsewhere = series("P1", 1, 1), series("P1", 1, 2), series("P2", 2)
     for name, its in (("a", one), ("b", other), ("c", elsewhere)):
         put(catalogue, name, its)
@@ -49,21 +55,21 @@ def test_the_members_of_a_study_are_those_of_all_its_series(catalogue: SqliteCat
     assert [len(found.labels) for found in catalogue.members(both, MODEL)] == [1, 1]
 
 
-def test_nothing_has_no_members(catalogue: SqliteCatalogue) -> None:
+def test_nothing_has_no_members(catalogue: Catalogue) -> None:
     put(catalogue, "a", series())
     assert catalogue.members([], MODEL) == []
     assert catalogue.members(["nowhere"], MODEL) == []
     assert catalogue.members([series().orthanc_id], "another-model") == []
 
 
-def test_labels_tell_their_series(catalogue: SqliteCatalogue) -> None:
+def test_labels_tell_their_series(catalogue: Catalogue) -> None:
     one, other = series("P1", 1), series("P2", 2, SeriesDescription="T2")
     (first,), (second,) = put(catalogue, "a", one), put(catalogue, "b", other)
     catalogue.forget(["a"])
     assert catalogue.series_of([first, second, 10**9]) == {second: other}
 
 
-def test_a_plane_is_kept_while_all_slices_share_it(catalogue: SqliteCatalogue) -> None:
+def test_a_plane_is_kept_while_all_slices_share_it(catalogue: Catalogue) -> None:
     axial, coronal = (replace(series(), plane=plane) for plane in ("axial", "coronal"))
     put(catalogue, "a", series())
     assert found(catalogue).plane is None
@@ -75,6 +81,6 @@ def test_a_plane_is_kept_while_all_slices_share_it(catalogue: SqliteCatalogue) -
     assert found(catalogue).plane is None
 
 
-def found(catalogue: SqliteCatalogue) -> Series:
+def found(catalogue: Catalogue) -> Series:
     (members,) = catalogue.members([series().orthanc_id], MODEL)
     return members.series
