@@ -241,8 +241,18 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
                     found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], its, window)
         return found
 
-    def select(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> NDArray[np.int64]:
-        """Return the labels of all slices that fulfil every condition, and belong to the patient if one is named."""
+    def select(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        model: str,
+        patient: str | None = None,
+        among: Sequence[int] | None = None,
+    ) -> NDArray[np.int64]:
+        """Return the labels of all slices that fulfil every condition, and belong to the patient if one is named.
+
+        Of those in `among` only, where that is given.
+        """
         clauses: list[str] = ["slice.model = ?"]
         values: list[Any] = [model]
         for condition in conditions:
@@ -252,11 +262,16 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
         if patient is not None:
             clauses.append("series.patient = ?")
             values.append(patient)
-        rows = self._connection().execute(
-            "SELECT label FROM slice JOIN instance ON instance.id = slice.instance"
-            f" JOIN series ON series.id = instance.series WHERE {' AND '.join(clauses)}",
-            values,
-        )
+        joined = "slice JOIN instance ON instance.id = slice.instance JOIN series ON series.id = instance.series"
+        wanted = f"SELECT label FROM {joined} WHERE {' AND '.join(clauses)}"
+        if among is None:
+            rows = self._connection().execute(wanted, values).fetchall()
+        else:
+            rows = [
+                row
+                for some in portions(among)
+                for row in self._connection().execute(f"{wanted} AND label IN ({marks(some)})", [*values, *some])
+            ]
         return np.fromiter((label for (label,) in rows), np.int64)
 
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:

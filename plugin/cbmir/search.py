@@ -12,7 +12,7 @@ from cbmir.answering.expansion import expanded
 from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,12 @@ CANDIDATES = 2
 GROWTH = 4
 EXACT_LIMIT = 20_000
 """Filtered sets up to this size are compared one by one: exact, and faster than a graph that skips most it visits."""
+
+OUTWARD = (256, 1024, 4096, 16_384)
+"""Neighbours among which something rare is looked for."""
+
+FEW = 16
+"""Slices of something rare that are enough: some may be of one patient, or hidden."""
 
 FARTHEST = 20_000
 """Neighbours among which those are sought that a caller may see: one who may see little of a large archive must not
@@ -98,6 +104,8 @@ class Search:
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""
+        if any(condition.kind == "other" for condition in criteria.conditions):
+            return lambda _: self._outward(vector, criteria.conditions)
         of_class = self._of_class(criteria.predicted)
         allowed = self.allowed(query, criteria)
         if allowed is None and of_class is None:
@@ -108,6 +116,21 @@ class Search:
             labels, similarities = self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
             return lambda n: (labels[:n], similarities[:n])
         return lambda n: self._filtered(vector, n, lambda found: np.isin(found, allowed), of_class)
+
+    def _outward(self, vector: NDArray[np.float32], conditions: Sequence[Condition]) -> Neighbourhood:
+        """Return slices that the conditions allow from the smallest neighbourhood with a few of them, or the largest.
+
+        What nearly every answer looks for must not read what is said of the whole archive.
+        """
+        found = np.empty(0, np.int64), np.empty(0, np.float32)
+        for fetch in OUTWARD:
+            labels, similarities = self._index.search(vector, fetch)
+            allowed = self._catalogue.select(conditions, model=self._model, among=labels.tolist())
+            kept = np.isin(labels, allowed)
+            found = labels[kept], similarities[kept]
+            if len(allowed) >= FEW or len(labels) < fetch:
+                break
+        return found
 
     def allowed(self, query: Series, criteria: Criteria) -> NDArray[np.int64] | None:
         """Return the labels of all slices that the conditions allow, or None if they allow all."""

@@ -130,7 +130,7 @@ def _similar_to_volume(services: Services, query: Query, volume: Volume, caller:
 def _answered(services: Services, asked: _Asked, *, is_slice: bool) -> dict[str, Any]:
     """Return what answers to queries by a slice and by more have in common."""
     query, criteria, caller = asked.query, asked.criteria, asked.caller
-    around = Around(services, query, asked.slice.series, asked.find, caller)
+    around = Around(services, query, asked.slice.series, asked.find, caller, is_slice=is_slice)
     unusual = Unusual(services, query, asked.slice.series.patient, caller, is_slice=is_slice)
     scale = unusual.scale()
     answers = _answers(services, scale)

@@ -9,8 +9,9 @@ from parts import DIM, MODEL, embedded, series, tiny_classifier, units
 
 from cbmir import search as search_module
 from cbmir.access import ANYONE
-from cbmir.answering.matching import parse
+from cbmir.answering.matching import Condition, parse
 from cbmir.index import SliceIndex
+from cbmir.records import Label
 from cbmir.search import FIRST_FETCH, Criteria, Search
 from cbmir.store.sqlite import SqliteCatalogue
 
@@ -351,3 +352,21 @@ def test_the_first_cases_are_the_same_however_many_are_asked_for(shelf: Shelf) -
     shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=10)
     ten = patients(shelf.cases(k=10))
     assert patients(shelf.cases(k=3)) == ten[:3]
+
+
+# ---- something rare ----
+
+
+def test_something_rare_is_found_by_looking_ever_farther(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "OUTWARD", (8, 64, 512))
+    for number in range(60):
+        shelf.put(series(f"P{number}", number), 0.9 - number / 1000)
+        shelf.catalogue.set_labels(series(f"P{number}", number).study_orthanc_id, [Label("glioma", "histology")])
+    far = series("far", 900)
+    shelf.put(far, 0.2)
+    shelf.catalogue.set_labels(far.study_orthanc_id, [Label("cyst", "histology")])
+    other = Condition("label", "other", ("glioma", "histology"))
+    found = shelf.search.cases(QUERY, READER, Criteria(conditions=(other,), min_similarity=-1), ANYONE)
+    assert patients(found) == [far.patient]
+    monkeypatch.setattr(search_module, "OUTWARD", (8, 16))
+    assert shelf.search.cases(QUERY, READER, Criteria(conditions=(other,), min_similarity=-1), ANYONE) == []

@@ -31,13 +31,16 @@ OTHERS_TRIED = 5
 class Around:
     """Tells of the surroundings of one query. `find` returns the cases of a search for it, as its caller may see."""
 
-    def __init__(self, services: Services, query: Query, own: Series, find: Find, caller: Caller) -> None:
-        """Take the query, the series that it is of or stands for it, and who asks."""
+    def __init__(  # noqa: PLR0913 - what it looks around from
+        self, services: Services, query: Query, own: Series, find: Find, caller: Caller, *, is_slice: bool
+    ) -> None:
+        """Take the query, the series that it is of or stands for it, who asks, and whether by a single slice."""
         self._services = services
         self._query = query
         self._own = own
         self._find = find
         self._caller = caller
+        self._is_slice = is_slice
         self._grounds = Grounds.of(services.settings.verified_provenances)
 
     # ---- what is said of the nearest patients ----
@@ -111,7 +114,7 @@ class Around:
         if leading is None:
             return None
         near = [case for case in nearest if self._is_other(case, leading)]
-        if not near:
+        if not near and self._is_slice:
             other = Condition("label", "other", (leading, *self._services.settings.verified_provenances))
             wanted = replace(
                 criteria,
