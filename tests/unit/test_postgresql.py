@@ -163,6 +163,13 @@ def test_a_database_without_pgvector_says_what_to_install(postgres_server: Postg
         PostgresCatalogue(postgres_server.conninfo("bare").replace("user=cbmir", "user=weak"), "a")
 
 
+def test_a_role_that_may_make_no_tables_is_told_what_it_lacks(postgres_server: PostgresServer, database: str) -> None:
+    PostgresCatalogue(database, "owner").close()
+    postgres_server.execute("DROP SCHEMA cbmir CASCADE", "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
+    with pytest.raises(CatalogueError, match="GRANT CREATE ON DATABASE"):
+        PostgresCatalogue(database.replace("user=cbmir", "user=guest"), "a")
+
+
 # ---- claims ----
 
 

@@ -55,7 +55,14 @@ SESSION = f"""
 SET hnsw.ef_search = {EF_SEARCH};
 SET hnsw.iterative_scan = relaxed_order;
 SET hnsw.max_scan_tuples = {MOST_SCANNED};
+SET lock_timeout = '20s';
+SET idle_in_transaction_session_timeout = '60s';
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 3;
 """
+"""Of each connection. The latter: what a node had locked when its machine lost power is free within a minute."""
+
 MIGRATION_LOCK = 0x63626D6972
 """PostgreSQL's advisory lock by which one node at a time makes tables and indexes."""
 
@@ -187,7 +194,8 @@ class Pool:
         """Return what makes tables and indexes, each statement by itself, while no other node does."""
         with _explaining(), psycopg.connect(self._conninfo, autocommit=True) as native:
             _configure(native)
-            # ends with the connection
+            # another node may be at it for long; the lock ends with the connection
+            native.execute("SET lock_timeout = 0")
             native.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
             yield Writer(native)
 
@@ -263,6 +271,15 @@ def _vector_dumper(number: int) -> type[Dumper]:
 
 def _migrate(native: Native) -> None:
     """Make the tables, or bring them up to date, while no other node does."""
+    try:
+        _step_by_step(native)
+    except errors.InsufficientPrivilege:
+        raise CatalogueError(
+            "the role may not make tables in the database: GRANT CREATE ON DATABASE, or give it the schema cbmir"
+        ) from None
+
+
+def _step_by_step(native: Native) -> None:
     with native.transaction():
         native.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         _ensure_pgvector(native)
