@@ -1,13 +1,16 @@
 /**
- * Draws docs/images/similar.png: a slice of the demo beside one of its similar cases.
+ * Draws pictures of the viewer for docs/images, with a slice of the demo: similar.png (beside one of its similar cases),
+ * figures.png (labels of the nearest patients), series.png (its series beside another), sheet.png (the contact sheet).
  *
  *     node tests/browser/picture.mjs http://localhost:8042 SOPInstanceUID [--case N]
  */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { contrast, openBrowser, until } from './browser.mjs';
+import { openBrowser } from './browser.mjs';
+import { reader } from './reader.mjs';
 
 const FOLDER = fileURLToPath(new URL('../../docs/images/', import.meta.url));
 
@@ -21,19 +24,32 @@ const response = await fetch(`${base}/cbmir/similar/${slice}`);
 assert.equal(response.status, 200, 'the slice can be searched with');
 const { query } = await response.json();
 const { browser, page, shot } = await openBrowser({ url: base, artefacts: FOLDER });
-const isShown = async (/** @type {number} */ n) => ((await contrast(page, n)) ?? 0) > 5;
-try {
-  await page.setViewportSize({ width: 1440, height: 810 });
-  await page.goto(`${base}${query.viewerUrl}#find-similar`);
-  await page
-    .locator('[data-cy="cbmir-hit"]')
+const { cy, hasPicture } = reader(page);
+
+async function compare() {
+  await cy('cbmir-hit')
     .nth(Number(values.case) - 1)
     .click();
-  await until('both pictures', async () => (await isShown(0)) && (await isShown(1)));
+  await hasPicture(0);
+  await hasPicture(1);
   await page.locator('.cbmir-viewport-caption').nth(1).waitFor();
   await page.mouse.move(0, 0);
   await page.waitForTimeout(1000);
+}
+
+try {
+  await page.setViewportSize({ width: 1440, height: 810 });
+  await page.goto(`${base}${query.viewerUrl}#find-similar`);
+  await compare();
   await shot('similar');
+  await cy('cbmir-statistics').screenshot({ path: path.join(FOLDER, 'figures.png') });
+  const [download] = await Promise.all([page.waitForEvent('download'), cy('cbmir-sheet').click()]);
+  await download.saveAs(path.join(FOLDER, 'sheet.png'));
+  await cy('cbmir-back').click();
+  await cy('cbmir-scope-series').click();
+  await cy('cbmir-volume').waitFor();
+  await compare();
+  await shot('series');
 } finally {
   await browser.close();
 }
