@@ -135,11 +135,11 @@ try {
   });
   await step('next-by-key', async () => {
     await page.keyboard.press('.');
-    await page.getByText('3 of').waitFor();
+    await cy('cbmir-position').filter({ hasText: '3 of' }).waitFor();
     await page.waitForTimeout(1500);
     await hasPicture(1);
     await page.keyboard.press(',');
-    await page.getByText('2 of').waitFor();
+    await cy('cbmir-position').filter({ hasText: '2 of' }).waitFor();
     await page.waitForTimeout(1500);
   });
   await step('linked-scrolling', async () => {
@@ -191,7 +191,7 @@ try {
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Enter');
     await cy('cbmir-back').waitFor();
-    await page.getByText('2 of').waitFor();
+    await cy('cbmir-position').filter({ hasText: '2 of' }).waitFor();
     await hasPicture(1);
     await cy('cbmir-back').click();
     await until('one viewport', async () => (await viewports()) === 1);

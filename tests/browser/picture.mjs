@@ -42,7 +42,11 @@ try {
   await page.goto(`${base}${query.viewerUrl}#find-similar`);
   await compare();
   await shot('similar');
+  // Tall enough for the whole section: what is cut off would be painted over.
+  await page.setViewportSize({ width: 1440, height: 2600 });
+  await page.waitForTimeout(1000);
   await cy('cbmir-statistics').screenshot({ path: path.join(FOLDER, 'figures.png') });
+  await page.setViewportSize({ width: 1440, height: 810 });
   const [download] = await Promise.all([page.waitForEvent('download'), cy('cbmir-sheet').click()]);
   await download.saveAs(path.join(FOLDER, 'sheet.png'));
   await cy('cbmir-back').click();

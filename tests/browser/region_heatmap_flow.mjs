@@ -252,7 +252,7 @@ try {
     assert.equal(await page.locator('.cbmir-heat-overlay').count(), 2, 'none left over');
     const number = asked.length;
     await page.keyboard.press(',');
-    await page.getByText('1 of').waitFor();
+    await cy('cbmir-position').filter({ hasText: '1 of' }).waitFor();
     await overlaid(2);
     assert.equal(asked.length, number, 'a heat map known already is not asked for again');
   });
