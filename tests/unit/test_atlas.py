@@ -7,6 +7,8 @@ import pytest
 from dicom_files import mr_slice, picture
 from parts import Workplace
 
+from cbmir.records import ORTHANC_LABEL, Label
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -34,6 +36,8 @@ def points(workplace: Workplace) -> list[Any]:
 
 
 def test_a_point_says_what_is_known_of_its_slice_and_where_it_is_seen(workplace: Workplace, stored: list[str]) -> None:
+    series = workplace.orthanc.above(stored[0])[0]
+    workplace.catalogue.set_labels(series, [Label("to be read", ORTHANC_LABEL)])
     found = {point["orthancId"]: point for point in points(workplace)}
     assert found.keys() == set(stored)
     one = found[stored[0]]

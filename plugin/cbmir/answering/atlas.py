@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbmir.answering.answers import DISCLAIMER, urls
 from cbmir.pages import viewer
+from cbmir.records import ORTHANC_LABEL
 from cbmir.sequences import sequence
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def _points(services: Services, caller: Caller, drawn: Atlas) -> list[dict[str, 
             "StudyInstanceUID": one.series.study_instance_uid,
             "x": places[label][0],
             "y": places[label][1],
-            "labels": sorted({words.label for name in one.labelled for words in said[name]}),
+            # Orthanc's own labels sort studies; they need not say what these show
+            "labels": sorted(
+                {words.label for name in one.labelled for words in said[name] if words.provenance != ORTHANC_LABEL}
+            ),
             "sequence": sequence(one.series.facts) or one.series.facts.get("SeriesDescription", ""),
             "scanner": one.series.scanner,
             **urls(one, viewer=has_viewer),
