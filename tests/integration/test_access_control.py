@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from dicom_files import to_bytes
+from dicom_files import to_bytes, uid
 from guarded import TOKEN_HEADER, USERS, AuthorizationService, fill, instance, lua_filter, service_filter, study
 from orthanc_process import REPOSITORY, wait_for
 from reports import structured_report
@@ -163,6 +163,25 @@ def test_a_reader_s_word_on_a_hidden_slice_is_neither_taken_nor_told(guarded: Or
     assert len(ask(guarded, "feedback", "alice").json()["feedback"]) == 2
 
 
+def test_a_hidden_study_is_labelled_by_nobody_who_may_not_see_it(guarded: OrthancProcess) -> None:
+    def say(study_instance_uid: str, user: str, **more: bool) -> httpx.Response:
+        labels = [{"StudyInstanceUID": study_instance_uid, "label": "glioma", "provenance": "histology"}]
+        return guarded.http.post("/cbmir/labels", json={"labels": labels, **more}, auth=(user, USERS[user]))
+
+    def held() -> httpx.Response:
+        return guarded.http.get(f"/studies/{study('hidden1')}/metadata/3872")
+
+    of_hidden, of_nobody = (say(one, "bob") for one in (uid("hidden1", 1), "1.2.3"))
+    assert of_nobody.status_code == 404
+    assert (of_hidden.status_code, of_hidden.content) == (of_nobody.status_code, of_nobody.content)
+    assert held().status_code == 404
+    assert say(uid("hidden1", 1), "alice").json()["added"] == 1
+    before = held().text
+    assert say(uid("hidden1", 1), "bob", replace=True, dryRun=True).content == of_nobody.content
+    assert say(uid("hidden1", 1), "bob", replace=True).content == of_nobody.content
+    assert held().text == before
+
+
 def test_figures_of_the_whole_archive_are_for_those_who_may_see_orthanc_s_own(guarded: OrthancProcess) -> None:
     assert ask(guarded, "status", "alice").json()["indexed"] == len(PATIENTS)
     status = ask(guarded, "status").json()
@@ -188,7 +207,7 @@ def test_another_site_can_change_nothing(guarded: OrthancProcess) -> None:
     before = ask(guarded, "feedback", "alice").content
     said = json.dumps({"query": instance("asked"), "hit": instance("shown2"), "verdict": "similar"})
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        for path in ("feedback", "reindex", "save"):
+        for path in ("feedback", "reindex", "save", "labels"):
             answer = guarded.http.post(f"/cbmir/{path}", content=said, headers={"Content-Type": content_type})
             assert answer.status_code == 400, path
             assert "access-control-allow-origin" not in answer.headers
