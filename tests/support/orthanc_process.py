@@ -80,8 +80,8 @@ class OrthancProcess:
         self.http = self._client()
 
     def _client(self) -> httpx.Client:
-        # Orthanc closes what was idle for a second; a request on its way just then would be lost
-        limits = httpx.Limits(keepalive_expiry=0.5)
+        # Orthanc closes what was idle for a while; a request on its way just then would be lost
+        limits = httpx.Limits(max_keepalive_connections=0)
         return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=PATIENCE_SECONDS, limits=limits)
 
     def start(self) -> OrthancProcess:

@@ -677,3 +677,14 @@ def test_the_last_day_of_a_kind_is_told(catalogue: Catalogue) -> None:
         catalogue.keep_day("calibration", MODEL, date, {"slices": number})
     assert catalogue.last_day("calibration", MODEL) == {"date": "2026-01-02", "slices": 2}
     assert catalogue.last_day("drift", MODEL) is None
+
+
+@pytest.mark.parametrize("damage", ["[", '{"slices": 8}', "7", ""])
+def test_figures_that_were_damaged_on_the_disk_are_as_if_never_measured(catalogue: Catalogue, damage: str) -> None:
+    """They once disabled the plugin at its start."""
+    catalogue.keep_day("calibration", MODEL, "2026-01-01", {"slices": 7})
+    assert catalogue.days("calibration", MODEL)
+    with catalogue._transaction() as database:
+        database.execute("UPDATE day SET figures = ?", (damage,))
+    assert catalogue.last_day("calibration", MODEL) is None
+    assert catalogue.days("calibration", MODEL) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from cbmir.store.database import Database
 from cbmir.store.sql import upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Days(Database):
@@ -36,31 +37,33 @@ class Days(Database):
         with self._transaction() as database:
             database.execute(
                 upsert("day", ("kind", "model", "date", "figures"), ("kind", "model", "date")),
-                (kind, model, date, json.dumps(figures)),
+                (kind, model, date, _sealed(figures)),
             )
 
     def last_day(self, kind: str, model: str) -> dict[str, Any] | None:
         """Return the latest figures of one kind, with their date, or None where there are none."""
-        row = (
-            self._connection()
-            .execute(
-                "SELECT date, figures FROM day WHERE kind = ? AND model = ? ORDER BY date DESC LIMIT 1", (kind, model)
-            )
-            .fetchone()
+        rows = self._connection().execute(
+            "SELECT date, figures FROM day WHERE kind = ? AND model = ? ORDER BY date DESC LIMIT 1", (kind, model)
         )
-        return _day(*row) if row else None
+        return next(_opened(rows), None)
 
     def days(self, kind: str, model: str) -> list[dict[str, Any]]:
         """Return the figures of one kind, each with its date, the earliest day first."""
         rows = self._connection().execute(
             "SELECT date, figures FROM day WHERE kind = ? AND model = ? ORDER BY date", (kind, model)
         )
-        return [day for row in rows if (day := _day(*row)) is not None]
+        return list(_opened(rows))
 
 
-def _day(date: str, figures: str) -> dict[str, Any] | None:
-    """Return the figures with their date; None where bits have flipped so that they are none any more."""
-    try:
-        return {"date": date, **json.loads(figures)}
-    except (ValueError, TypeError):
-        return None
+def _sealed(figures: Mapping[str, Any]) -> str:
+    """Return the text that is kept: a checksum, and the figures as JSON."""
+    text = json.dumps(figures)
+    return f"{zlib.crc32(text.encode()):08x} {text}"
+
+
+def _opened(rows: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """Yield the figures of (date, text); those damaged on the disk are as if they had never been measured."""
+    for date, kept in rows:
+        _, _, text = kept.partition(" ")
+        if kept == f"{zlib.crc32(text.encode('utf-8', 'replace')):08x} {text}":
+            yield {"date": date, **json.loads(text)}
