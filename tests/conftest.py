@@ -10,9 +10,14 @@ from orthanc_process import OrthancProcess
 from parts import Workplace
 from postgres_server import PostgresServer
 
+from cbmir.store.postgresql.catalogue import PostgresCatalogue
+from cbmir.store.sqlite import SqliteCatalogue
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from cbmir.catalogue import Catalogue
 
 
 @pytest.fixture
@@ -38,6 +43,17 @@ def database(postgres_server: PostgresServer) -> str:
     """Return the connection string of a database without our tables."""
     postgres_server.execute("DROP SCHEMA IF EXISTS cbmir CASCADE")
     return postgres_server.conninfo()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
+    """Return an empty catalogue over each of the databases, which must be alike: of the first in catalogue.sqlite."""
+    if request.param == "sqlite":
+        catalogue: Catalogue = SqliteCatalogue(tmp_path / "catalogue.sqlite")
+    else:
+        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
+    yield catalogue
+    catalogue.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from parts import DIM, MODEL, embedded, series, units
 from cbmir.answering.matching import Condition, parse
 from cbmir.errors import CatalogueError
 from cbmir.records import Feedback, Label, Quality, Window
-from cbmir.store.postgresql.catalogue import PostgresCatalogue
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
@@ -28,17 +28,6 @@ INDEXED_ONCE = ("a", "b", "c")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "catalogue.sqlite"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
-    """Return an empty catalogue over each of the databases: they must be alike."""
-    if request.param == "sqlite":
-        catalogue: Catalogue = SqliteCatalogue(path)
-    else:
-        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
-    yield catalogue
-    catalogue.close()
 
 
 @pytest.fixture
@@ -688,3 +677,30 @@ def test_figures_that_were_damaged_on_the_disk_are_as_if_never_measured(catalogu
         database.execute("UPDATE day SET figures = ?", (damage,))
     assert catalogue.last_day("calibration", MODEL) is None
     assert catalogue.days("calibration", MODEL) == []
+
+
+def test_a_word_on_a_pair_can_be_taken_back(catalogue: Catalogue) -> None:
+    put(catalogue, "a")
+    put(catalogue, "b")
+    said = Feedback("a", 1, "b", 1, "similar", MODEL, "2026-01-01T00:00:00+00:00")
+    catalogue.add_feedback(said)
+    catalogue.withdraw_feedback(replace(said, hit_frame=2, verdict=None))
+    assert catalogue.feedback() == [said]
+    catalogue.withdraw_feedback(replace(said, verdict=None))
+    assert catalogue.feedback() == []
+
+
+def test_the_studies_of_instances_are_known_once_they_were_indexed(catalogue: Catalogue) -> None:
+    put(catalogue, "a", series("P1", 1))
+    put(catalogue, "b", series("P2", 2))
+    catalogue.enqueue(["waiting"])
+    known = {"a": series("P1", 1).study_orthanc_id, "b": series("P2", 2).study_orthanc_id}
+    assert catalogue.studies(["a", "b", "waiting", "nobody"]) == known
+
+
+def test_the_instances_of_slices_can_be_reopened(catalogue: Catalogue) -> None:
+    labels = put(catalogue, "a", vectors=np.eye(3, DIM))
+    put(catalogue, "b")
+    catalogue.reopen_slices(labels[1:])
+    assert catalogue.pending(9) == ["a"]
+    assert catalogue.live_labels(MODEL).tolist()[:3] == labels

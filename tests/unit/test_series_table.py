@@ -4,29 +4,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from parts import DIM, MODEL, embedded, series
 
-from cbmir.store.postgresql.catalogue import PostgresCatalogue
-from cbmir.store.sqlite import SqliteCatalogue
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from cbmir.catalogue import Catalogue
     from cbmir.records import Series
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
-    """Return an empty catalogue over each of the databases: they must be alike."""
-    if request.param == "sqlite":
-        catalogue: Catalogue = SqliteCatalogue(tmp_path / "catalogue.sqlite")
-    else:
-        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
-    yield catalogue
-    catalogue.close()
 
 
 def put(catalogue: Catalogue, name: str, belongs_to: Series, frames: int = 1, model: str = MODEL) -> list[int]:

@@ -11,13 +11,10 @@ from parts import DIM, MODEL, embedded, units
 
 from cbmir.errors import CatalogueError
 from cbmir.records import Answering, Settled
-from cbmir.store.postgresql.catalogue import PostgresCatalogue
 from cbmir.store.sql import SCHEMA
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cbmir.catalogue import Catalogue
 
 VERSION_1 = Path(__file__).parents[1] / "support" / "catalogue_v1.sql"
@@ -26,17 +23,6 @@ VERSION_1 = Path(__file__).parents[1] / "support" / "catalogue_v1.sql"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "catalogue.sqlite"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(path: Path, request: pytest.FixtureRequest) -> Iterator[Catalogue]:
-    """Return an empty catalogue over each of the databases: they must be alike."""
-    if request.param == "sqlite":
-        catalogue: Catalogue = SqliteCatalogue(path)
-    else:
-        catalogue = PostgresCatalogue(request.getfixturevalue("database"), "a node")
-    yield catalogue
-    catalogue.close()
 
 
 def put(catalogue: Catalogue, *names: str, model: str = MODEL) -> list[int]:
