@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,12 +121,15 @@ class App:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _run(self) -> None:
-        settings = self._settings
+        settings = self._settings = replace(
+            self._settings, threads=self._settings.threads or max(1, (os.cpu_count() or 1) // 2)
+        )
         directory = Path(settings.data_directory)
-        threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
         catalogue = open_catalogue(settings, self._log)
         reader = Reader(self._archive, settings)
-        spaces = open_spaces(catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=threads))
+        spaces = open_spaces(
+            catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=settings.threads)
+        )
         audit = open_audit(settings, directory, self._log)
         try:
             self._serve(catalogue, reader, spaces, audit)

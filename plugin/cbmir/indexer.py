@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ from cbmir.errors import CatalogueDamaged, NotFound, Unavailable
 from cbmir.ingest.change import Change
 from cbmir.ingest.filling import Filling
 from cbmir.ingest.inbox import QUEUE_LIMIT
+from cbmir.ingest.rebuilding import Rebuilding
 from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Indexer:
             fetch_labels=self._fetch_labels,
             forget=self._forget,
         )
+        self._rebuilding = Rebuilding(catalogue, inbox.closed, log)
         self._change = Change(catalogue, spaces, self._filling, self._answer_with)
         self._checks = self._new_checks()
 
@@ -88,7 +91,8 @@ class Indexer:
 
         """
         self._inbox.overflowed.set()
-        housekeeping = reconciled = snapshot = time.monotonic()
+        reconciled = snapshot = time.monotonic()
+        housekeeping = -math.inf
         busy, pause = True, IDLE_SECONDS
         while not self._inbox.closed.is_set():
             now = self._progress.beat = time.monotonic()
@@ -105,10 +109,11 @@ class Indexer:
                     self._check()
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
                     self._publish()
+                    self._maintain()
                     housekeeping = now
                 if now - snapshot > 60 * self._settings.snapshot_minutes:
                     snapshot = now
-                    self._maintain()
+                    self._snapshot()
                 self._progress.trouble = self._snapshot_trouble or self._change.trouble or self._spaces.trouble
                 self._require_sound()
                 pause = IDLE_SECONDS
@@ -118,6 +123,7 @@ class Indexer:
                 self._report(error)
                 self._inbox.closed.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        self._rebuilding.wait()
         self._snapshot()
 
     def restore(self) -> None:
@@ -274,18 +280,30 @@ class Indexer:
         for some, rows in self._stoppable(self._catalogue.vectors(labels)):
             found.append(some)
             yield some, rows
-        lost = np.setdiff1d(labels, np.concatenate(found))
-        if len(lost) and not self._inbox.closed.is_set():
+        if not self._inbox.closed.is_set():
+            self._make_anew(np.setdiff1d(labels, np.concatenate(found)))
+
+    def _make_anew(self, lost: NDArray[np.int64]) -> None:
+        """Have instances embedded once more whose vectors were damaged on the disk."""
+        if len(lost):
             self._log(f"{len(lost)} vectors in the catalogue are damaged, and made anew")
             self._catalogue.reopen_slices(lost.tolist())
 
     def _maintain(self) -> None:
-        """Rebuild worn indexes, and save them."""
+        """Have worn indexes rebuilt, and save those that were."""
+        lost = self._rebuilding.outcome()
+        if lost is not None:
+            # what was deleted while the index was rebuilt is not lost
+            self._make_anew(np.intersect1d(lost, self._live_labels()) if len(lost) else lost)
+            self._checks.index_rebuilt()
+            self._snapshot()
         for space in self._spaces:
             if space.index.worn:
-                space.index.rebuild(self._catalogue.live_labels(space.model), self._vectors)
-                self._checks.index_rebuilt()
-        self._snapshot()
+                self._rebuilding.begin(space)
+
+    def _live_labels(self) -> NDArray[np.int64]:
+        """Return the labels of what all spaces hold."""
+        return np.concatenate([self._catalogue.live_labels(space.model) for space in self._spaces])
 
     def _check(self) -> None:
         """Look into the quality of index and answers. It only informs: a failure interrupts nothing."""

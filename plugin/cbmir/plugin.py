@@ -17,6 +17,7 @@ from cbmir.pages import viewer
 from cbmir.pages.status_page import with_status_page
 from cbmir.saving.delivery import Delivery
 from cbmir.settings import Settings, parse
+from cbmir.store import forked
 from cbmir.web import Request, Response, decoded, disabled, failure
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def register(sdk: Any, *, on_stored: OnStored | None = None, on_change: OnChange
     own hands them in here instead of registering them; they are called before ours, whatever becomes of the plugin.
     """
     settings, app = Settings(), None
+    forked.prepare()
     try:
         configuration = json.loads(sdk.GetConfiguration())
         settings = parse(configuration.get("Cbmir", {}))

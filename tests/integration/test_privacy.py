@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from dicom_files import CANARY, mr_file, picture
 from orthanc_process import wait_for
 
-from cbmir.index import LONGEST_DELETED_SECONDS, MANIFEST
+from cbmir.store.graph import LONGEST_DELETED_SECONDS
+from cbmir.store.snapshots import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,7 @@ def test_of_a_deleted_patient_no_vector_stays(make_orthanc: Callable[..., Orthan
     facts = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**facts, "deletedSince": facts["deletedSince"] - LONGEST_DELETED_SECONDS}))
     orthanc.start()
+    wait_for(lambda: not where("deleted"), "the vector is gone from the snapshot")
     assert orthanc.stop() == 0
     assert where("deleted") == set()
     assert where("kept") == {"catalogue.sqlite", "index"}

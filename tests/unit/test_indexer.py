@@ -487,14 +487,16 @@ def test_a_full_disk_at_the_snapshot_is_told_and_nothing_else(
 def test_a_worn_index_is_rebuilt_and_saved(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = workplace.store(*(mr_slice(number=number) for number in range(12)))
     workplace.work()
-    monkeypatch.setattr("cbmir.index.SMALLEST_CAPACITY", 1)
+    monkeypatch.setattr("cbmir.store.graph.SMALLEST_CAPACITY", 1)
     for name in stored[:6]:
         workplace.orthanc.delete(name)
         workplace.inbox.put("deleted", name)
     workplace.work()
     assert workplace.index.worn
     workplace.indexer._maintain()
+    workplace.indexer._rebuilding.wait()
     assert not workplace.index.worn
+    workplace.indexer._maintain()
     assert len(workplace.index) == 6
     workplace.agree()
     assert (workplace.directory / "index.json").exists()

@@ -132,7 +132,7 @@ def open_spaces(catalogue: Catalogue, reader: Reader, settings: Settings, load: 
     before = catalogue.answering()
 
     def space(embedder: Embedder, folder: Path | str, data: Path) -> Space:
-        index = _index(catalogue, data, embedder.dim, embedder.model_id)
+        index = _index(catalogue, data, settings, embedder.dim, embedder.model_id)
         return Space(embedder, str(folder), index, Pipeline(reader, embedder, settings.batch_size))
 
     try:
@@ -162,13 +162,13 @@ def open_spaces(catalogue: Catalogue, reader: Reader, settings: Settings, load: 
         f"the model is being changed from {before.model} to {wanted.model_id}, and the former is no longer installed:"
         " until the change is done, only slices that it has indexed can be asked about, without regions and heat maps",
     )
-    return Spaces(Space(old, before.folder, _index(catalogue, data, dim, before.model), None), incoming)
+    return Spaces(Space(old, before.folder, _index(catalogue, data, settings, dim, before.model), None), incoming)
 
 
-def _index(catalogue: Catalogue, data: Path, dim: int, model: str) -> VectorIndex:
+def _index(catalogue: Catalogue, data: Path, settings: Settings, dim: int, model: str) -> VectorIndex:
     """Return the index of a model's vectors: the database's own, or one with snapshots in a folder."""
     own = catalogue.own_index(dim=dim, model=model)
-    return SliceIndex(data, dim=dim, model=model) if own is None else own
+    return SliceIndex(data, dim=dim, model=model, threads=max(1, settings.threads)) if own is None else own
 
 
 def _installed(before: Answering, settings: Settings, load: Load) -> tuple[Embedder, Path] | None:

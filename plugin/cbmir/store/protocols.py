@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Live = Callable[[], NDArray[np.int64]]
     Vectors = Callable[[NDArray[np.int64]], Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]]
 
 
@@ -60,8 +61,11 @@ class VectorIndex(Protocol):
     def restore(self, live: NDArray[np.int64], vectors: Vectors) -> str:
         """Have the index hold the live labels of the catalogue. Return "snapshot" or "rebuilt: reason"."""
 
-    def rebuild(self, live: NDArray[np.int64], vectors: Vectors) -> None:
-        """Make it as good as new, while it goes on answering."""
+    def rebuild(self, live: Live, vectors: Vectors) -> None:
+        """Make it as good as new, while it goes on answering and other threads go on to add and remove.
+
+        `live` reads the labels of the catalogue when it is called.
+        """
 
     def add(self, labels: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Add (n, dim) float32 unit vectors under n new labels, which the catalogue has already."""

@@ -1,0 +1,141 @@
+"""A graph of neighbours (HNSW) with what hnswlib does not tell of it. The only file with hnswlib; it has no lock."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import hnswlib
+import numpy as np
+
+from cbmir.errors import IndexUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+M = 32
+EF_CONSTRUCTION = 400
+"""Slices arrive series by series, which links a graph badly unless it searches wide while it grows."""
+EF_SEARCH = 200
+SMALLEST_CAPACITY = 4096
+GROWTH = 1.5
+MOST_DELETED = 0.2
+"""Share of deleted vectors at which a rebuild pays: they are still visited."""
+
+MOST_UNSHUFFLED = 0.25
+"""Share of vectors that were added in the order of their arrival at which a rebuild pays: they are found less often."""
+
+FEW_UNSHUFFLED = 20_000
+"""Vectors that may be added so before it pays at all."""
+
+LONGEST_DELETED_SECONDS = 12 * 3600.0
+"""How long at most before a rebuild is due whatever it costs: the bytes of deleted vectors, which are patient data,
+are still in the graph and its snapshots. Long before a day is over, as a rebuild takes its time."""
+
+PARAMETERS: dict[str, object] = {"space": "ip", "M": M, "efConstruction": EF_CONSTRUCTION}
+"""What a saved graph was made with."""
+
+
+class Graph:
+    """Unit vectors by label, linked for a search by inner product.
+
+    Attributes
+    ----------
+    deleted, deleted_since
+        How many vectors are marked as deleted, and when the first of them was.
+    unshuffled
+        How many vectors were added in the order of their arrival.
+
+    """
+
+    def __init__(self, linked: hnswlib.Index) -> None:
+        linked.set_ef(EF_SEARCH)
+        self._linked = linked
+        self.deleted = 0
+        self.deleted_since: float | None = None
+        self.unshuffled = 0
+
+    @classmethod
+    def empty(cls, dim: int, capacity: int = 0) -> Graph:
+        """Return a graph without vectors, with room for so many."""
+        linked = hnswlib.Index("ip", dim)
+        linked.init_index(max(SMALLEST_CAPACITY, capacity), M=M, ef_construction=EF_CONSTRUCTION)
+        return cls(linked)
+
+    @classmethod
+    def loaded(cls, path: Path, dim: int, count: int) -> Graph:
+        """Return the graph in a file that is known to be whole. Raises IndexUnusable if it holds another number."""
+        linked = hnswlib.Index("ip", dim)
+        linked.load_index(str(path), max_elements=max(SMALLEST_CAPACITY, int(count * GROWTH)))
+        graph = cls(linked)
+        if len(graph) != count:
+            raise IndexUnusable("the snapshot holds another number of vectors than its manifest says")
+        return graph
+
+    def save(self, path: Path) -> None:
+        """Write the graph to a file. Holds Python's lock meanwhile, and does not notice a full disk."""
+        self._linked.save_index(str(path))
+
+    def __len__(self) -> int:
+        """Return the number of vectors, deleted ones included."""
+        return int(self._linked.get_current_count())
+
+    def bytes_when_saved(self) -> int:
+        """Return how long the file of a saved graph is."""
+        return int(self._linked.index_file_size())
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return the labels of all vectors, deleted ones included."""
+        return np.array(self._linked.get_ids_list(), np.int64)
+
+    def add(self, labels: NDArray[np.int64], vectors: NDArray[np.float32], threads: int) -> None:
+        """Add (n, dim) float32 unit vectors under n new labels."""
+        needed = len(self) + len(labels)
+        if needed > self._linked.get_max_elements():
+            self._linked.resize_index(int(needed * GROWTH))
+        self._linked.add_items(vectors, labels, num_threads=threads)
+        self.unshuffled += len(labels)
+
+    def remove(self, labels: list[int]) -> int:
+        """Have these labels no longer found. Return how many of them were known and not removed before."""
+        newly = 0
+        for label in labels:
+            with contextlib.suppress(RuntimeError):
+                self._linked.mark_deleted(label)
+                newly += 1
+        self.deleted += newly
+        if newly and self.deleted_since is None:
+            self.deleted_since = time.time()
+        return newly
+
+    def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return up to k labels and their similarities, the most similar first."""
+        k = min(k, len(self) - self.deleted)
+        while k > 0:
+            try:
+                labels, distances = self._linked.knn_query(vector, k=k, num_threads=1)
+            except RuntimeError:
+                # the graph reaches fewer than k vectors from here
+                k //= 2
+            else:
+                return labels[0].astype(np.int64), 1 - distances[0]
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the (n, dim) vectors of these labels, or None if one of them is not here."""
+        try:
+            return np.asarray(self._linked.get_items(labels, return_type="numpy"), np.float32)
+        except RuntimeError:
+            return None
+
+    def is_worn(self) -> bool:
+        """Return whether a rebuild pays, or must be because something was deleted long ago."""
+        if self.deleted > MOST_DELETED * max(SMALLEST_CAPACITY, len(self)):
+            return True
+        if self.unshuffled > max(FEW_UNSHUFFLED, MOST_UNSHUFFLED * len(self)):
+            return True
+        # a clock that was set back proves nothing
+        return self.deleted_since is not None and not 0 <= time.time() - self.deleted_since < LONGEST_DELETED_SECONDS
