@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 import _library  # noqa: F401 - before the library
 from cbmir.app import exclusive
 from cbmir.errors import CbmirError, SettingsError
-from cbmir.index import MANIFEST
 from cbmir.ingest.spaces import INCOMING
 from cbmir.store.opening import FILE
 from cbmir.store.postgresql.catalogue import PostgresCatalogue
+from cbmir.store.snapshots import MANIFEST
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:

@@ -99,7 +99,7 @@ def rank(hits: Iterable[Hit], group: Group) -> list[Case]:
     """Return cases by falling similarity of their best slice; equal ones in an order that never changes."""
     cases: dict[object, list[Hit]] = {}
     for hit in sorted(hits, key=_order):
-        cases.setdefault(_key(hit.slice, group), []).append(hit)
+        cases.setdefault(key(hit.slice.label, hit.slice.series, group), []).append(hit)
     return [Case(tuple(members[:SLICES_SHOWN])) for members in cases.values()]
 
 
@@ -143,9 +143,10 @@ def _order(hit: Hit) -> tuple[float, str, int]:
     return (-round(hit.similarity, DECIMALS), hit.slice.orthanc_id, hit.slice.frame)
 
 
-def _key(found: CataloguedSlice, group: Group) -> object:
+def key(label: int, series: Series, group: Group) -> object:
+    """Return what the slices of one case have in common."""
     if group == "patient":
-        return found.series.patient
+        return series.patient
     if group == "study":
-        return found.series.study_orthanc_id
-    return found.label
+        return series.study_orthanc_id
+    return label

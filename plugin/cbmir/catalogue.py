@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbmir.records import CataloguedSlice, Entry, Feedback, Window
+from cbmir.store.belonging import Listed
 from cbmir.store.copying import Copying
 from cbmir.store.days import Days
 from cbmir.store.labels import Labels
 from cbmir.store.series import SeriesTable
 from cbmir.store.sketches import Sketches
-from cbmir.store.sql import clause, marks, portions
+from cbmir.store.sql import clauses, marks, portions
 from cbmir.store.succession import Succession
 from cbmir.units import are_units
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.answering.matching import Condition
-    from cbmir.records import Embedded, Series
+    from cbmir.records import Embedded
     from cbmir.store.database import Connection
+    from cbmir.store.protocols import Selection
 
 CHUNK = 10_000
 """Vectors read at once when the index is rebuilt: 10 MB."""
@@ -138,6 +140,9 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
 
     # ---- reading: any thread ----
 
+    def prepare(self, model: str) -> None:
+        """Have in memory what searches by a model ask for again and again, where that is worth it."""
+
     def feedback(self) -> list[Feedback]:
         """Return all that readers said, the oldest first."""
         rows = self._connection().execute(
@@ -226,20 +231,21 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
 
     def slices(self, labels: Sequence[int]) -> dict[int, CataloguedSlice]:
         """Return the slices with these labels; those deleted meanwhile are missing."""
-        found: dict[int, CataloguedSlice] = {}
-        series: dict[int, Series | None] = {}
+        rows: list[Any] = []
         for some in portions(labels):
-            for row in self._connection().execute(
+            rows += self._connection().execute(
                 "SELECT label, orthanc_id, frame, number_of_frames, SOPInstanceUID, series, window_center, window_width"
                 f" FROM slice JOIN instance ON instance.id = slice.instance WHERE label IN ({marks(some)})",
                 some,
-            ):
-                if row[5] not in series:
-                    series[row[5]] = self._series(row[5])
-                if (its := series[row[5]]) is not None:
-                    window = None if row[6] is None else Window(*row[6:])
-                    found[row[0]] = CataloguedSlice(row[0], row[1], row[2], row[3], row[4], its, window)
-        return found
+            )
+        series = self._many_series({row[5] for row in rows if row[5] is not None})
+        return {
+            row[0]: CataloguedSlice(
+                row[0], row[1], row[2], row[3], row[4], series[row[5]], None if row[6] is None else Window(*row[6:])
+            )
+            for row in rows
+            if row[5] in series
+        }
 
     def select(
         self,
@@ -253,26 +259,22 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
 
         Of those in `among` only, where that is given.
         """
-        clauses: list[str] = ["slice.model = ?"]
-        values: list[Any] = [model]
-        for condition in conditions:
-            text, more = clause(condition)
-            clauses.append(text)
-            values += more
-        if patient is not None:
-            clauses.append("series.patient = ?")
-            values.append(patient)
+        texts, values = clauses(conditions, patient)
         joined = "slice JOIN instance ON instance.id = slice.instance JOIN series ON series.id = instance.series"
-        wanted = f"SELECT label FROM {joined} WHERE {' AND '.join(clauses)}"
+        wanted = f"SELECT label FROM {joined} WHERE {' AND '.join(['slice.model = ?', *texts])}"
         if among is None:
-            rows = self._connection().execute(wanted, values).fetchall()
+            rows = self._connection().execute(wanted, [model, *values]).fetchall()
         else:
             rows = [
                 row
                 for some in portions(among)
-                for row in self._connection().execute(f"{wanted} AND label IN ({marks(some)})", [*values, *some])
+                for row in self._connection().execute(f"{wanted} AND label IN ({marks(some)})", [model, *values, *some])
             ]
         return np.fromiter((label for (label,) in rows), np.int64)
+
+    def selection(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> Selection:
+        """Return what `select` does, in a form that need not name every slice."""
+        return Listed(self.select(conditions, model=model, patient=patient))
 
     def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (labels, vectors) in portions, in the order asked for; deleted and damaged ones are missing."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cbmir.answering.expansion import expanded
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
+from cbmir.cases import DECIMALS, Case, Group, Hit, SamePatient, eligible, key, rank_visible, reordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Classifier
     from cbmir.records import Series
-    from cbmir.store.protocols import VectorIndex
+    from cbmir.store.protocols import Selection, VectorIndex
 
     Neighbourhood = tuple[NDArray[np.int64], NDArray[np.float32]]
     Keep = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -61,6 +61,40 @@ class Criteria:
     """Number of the class that slices must look most like."""
 
 
+@dataclass(slots=True)
+class Eligible:
+    """Slices by falling similarity, each with the number of its group, counted in the order of their best slices."""
+
+    labels: list[int] = field(default_factory=list)
+    similarities: list[float] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+
+    @property
+    def number_of_groups(self) -> int:
+        """The number of patients, studies or slices that there are."""
+        return max(self.groups, default=-1) + 1
+
+    def best(self, number: int) -> Eligible:
+        """Return the slices of the first so many groups, and of those whose best are as good to the last digit told."""
+        if self.number_of_groups <= number:
+            return self
+        last = self.similarities[self.groups.index(number - 1)]
+        beyond = next(
+            (
+                group
+                for group in range(number, self.number_of_groups)
+                if round(self.similarities[self.groups.index(group)], DECIMALS) < round(last, DECIMALS)
+            ),
+            self.number_of_groups,
+        )
+        kept = [place for place, group in enumerate(self.groups) if group < beyond]
+        return Eligible(
+            [self.labels[place] for place in kept],
+            [self.similarities[place] for place in kept],
+            [self.groups[place] for place in kept],
+        )
+
+
 class Search:
     """Similar cases of one model's vectors."""
 
@@ -94,12 +128,14 @@ class Search:
         while True:
             labels, similarities = neighbours(wanted)
             near = similarities >= criteria.min_similarity
-            hits = self._hits(labels[near], similarities[near], query, criteria.same_patient)
-            cases = rank_visible(hits, criteria.group, candidates, caller.studies)
-            # enough cases, or no farther neighbour that could give another
-            is_enough = len(cases) >= criteria.k or len(labels) < wanted or not near.all()
-            if is_enough or (wanted >= FARTHEST and not caller.sees_all):
-                return self._by_first_hits(vector, cases)[: criteria.k]
+            found = self._eligible(labels[near], similarities[near], query, criteria)
+            # no farther neighbour could give another case, or whoever may see little would have too much looked at
+            is_last = len(labels) < wanted or not near.all() or (wanted >= FARTHEST and not caller.sees_all)
+            if is_last or found.number_of_groups >= criteria.k:
+                hits = self._hits(found.best(candidates) if caller.sees_all else found)
+                cases = rank_visible(hits, criteria.group, candidates, caller.studies)
+                if is_last or len(cases) >= criteria.k:
+                    return self._by_first_hits(vector, cases)[: criteria.k]
             wanted *= GROWTH
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
@@ -107,15 +143,16 @@ class Search:
         if any(condition.kind == "other" for condition in criteria.conditions):
             return lambda _: self._outward(vector, criteria.conditions)
         of_class = self._of_class(criteria.predicted)
-        allowed = self.allowed(query, criteria)
-        if allowed is None and of_class is None:
+        selection = self.selection(query, criteria)
+        if selection is None and of_class is None:
             return lambda n: self._index.search(vector, n)
-        if allowed is None:
+        if selection is None:
             return lambda n: self._filtered(vector, n, of_class)
-        if len(allowed) <= EXACT_LIMIT:
+        if len(selection) <= EXACT_LIMIT:
+            allowed = selection.labels()
             labels, similarities = self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
             return lambda n: (labels[:n], similarities[:n])
-        return lambda n: self._filtered(vector, n, lambda found: np.isin(found, allowed), of_class)
+        return lambda n: self._filtered(vector, n, selection.holds, of_class)
 
     def _outward(self, vector: NDArray[np.float32], conditions: Sequence[Condition]) -> Neighbourhood:
         """Return slices that the conditions allow from the smallest neighbourhood with a few of them, or the largest.
@@ -132,25 +169,25 @@ class Search:
                 break
         return found
 
-    def allowed(self, query: Series, criteria: Criteria) -> NDArray[np.int64] | None:
-        """Return the labels of all slices that the conditions allow, or None if they allow all."""
+    def selection(self, query: Series, criteria: Criteria) -> Selection | None:
+        """Return the slices that the conditions allow, or None if they allow all."""
         only_own = criteria.same_patient == "only"
         if not criteria.conditions and not only_own:
             return None
-        return self._catalogue.select(
+        return self._catalogue.selection(
             criteria.conditions, model=self._model, patient=query.patient if only_own else None
         )
 
-    def many(self, vectors: NDArray[np.float32], wanted: int, allowed: NDArray[np.int64] | None) -> list[Neighbourhood]:
+    def many(self, vectors: NDArray[np.float32], wanted: int, selection: Selection | None) -> list[Neighbourhood]:
         """Return the nearest allowed slices of each of (n, dim) unit vectors, at most that many of each."""
-        if allowed is None:
+        if selection is None:
             return [self._index.search(vector, wanted) for vector in vectors]
-        if len(allowed) <= EXACT_LIMIT:
-            labels, rows = self.vectors(allowed)
+        if len(selection) <= EXACT_LIMIT:
+            labels, rows = self.vectors(selection.labels())
             similarities = vectors @ rows.T
             orders = np.argsort(-similarities, axis=1, kind="stable")[:, :wanted]
             return [(labels[order], some[order]) for order, some in zip(orders, similarities, strict=True)]
-        return [self._filtered(vector, wanted, lambda found: np.isin(found, allowed)) for vector in vectors]
+        return [self._filtered(vector, wanted, selection.holds) for vector in vectors]
 
     def _of_class(self, number: int | None) -> Keep | None:
         """Return a function that tells which labels look most like the class, or None if any will do."""
@@ -192,17 +229,29 @@ class Search:
             return np.empty(0, np.int64), np.empty((0, self._index.dim), np.float32)
         return np.concatenate([some for some, _ in portions]), np.concatenate([portion for _, portion in portions])
 
-    def _hits(
-        self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, same_patient: SamePatient
-    ) -> list[Hit]:
+    def _eligible(
+        self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, criteria: Criteria
+    ) -> Eligible:
         """Return those of the slices that may be shown for a slice of the series `query`."""
-        found = self._catalogue.slices(labels.tolist())
-        hits = [
-            Hit(found[label], min(1.0, float(similarity)))
-            for label, similarity in zip(labels.tolist(), similarities, strict=True)
-            if label in found
+        series = self._catalogue.series_of(labels.tolist())
+        groups: dict[object, int] = {}
+        found = Eligible()
+        for label, similarity in zip(labels.tolist(), similarities.tolist(), strict=True):
+            its = series.get(label)
+            if its is not None and eligible(its, query, criteria.same_patient):
+                found.labels.append(label)
+                found.similarities.append(min(1.0, similarity))
+                found.groups.append(groups.setdefault(key(label, its, criteria.group), len(groups)))
+        return found
+
+    def _hits(self, found: Eligible) -> list[Hit]:
+        """Return the slices that are still there, with all that is known of them."""
+        slices = self._catalogue.slices(found.labels)
+        return [
+            Hit(slices[label], similarity)
+            for label, similarity in zip(found.labels, found.similarities, strict=True)
+            if label in slices
         ]
-        return [hit for hit in hits if eligible(hit.slice.series, query, same_patient)]
 
     def _by_first_hits(self, vector: NDArray[np.float32], cases: list[Case]) -> list[Case]:
         """Return the cases by the similarity of their best slices to the query moved towards the first slices."""

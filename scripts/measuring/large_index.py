@@ -39,7 +39,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         index = SliceIndex(Path(name), dim=DIM, model="measured")
         with _Step(steps, "rebuild"):
-            index.rebuild(labels, vectors)
+            index.rebuild(lambda: labels, vectors)
         with _Step(steps, "snapshot"):
             index.snapshot()
         started = SliceIndex(Path(name), dim=DIM, model="measured")

@@ -33,14 +33,10 @@ HOMES = {
     "pydicom": {"instance.py", "documents.py"},
     "highdicom": {"documents.py"},
     "sqlite3": {"sqlite.py"},
-<<<<<<< HEAD
     # what several nodes share; only where "Database" names one
     "psycopg": {"pool.py"},
     "psycopg_pool": {"pool.py"},
-    "hnswlib": {"index.py"},
-=======
     "hnswlib": {"graph.py"},
->>>>>>> 3c3f06e (The index is rebuilt in random order beside the work, and saved by a copy of the process)
     "onnxruntime": {"embedding.py"},
     "torch": {"network.py", "trunks.py"},
     "torchvision": {"trunks.py"},

@@ -16,7 +16,7 @@ from cbmir.records import Feedback, Label, Quality, Window
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from cbmir.catalogue import Catalogue
@@ -513,13 +513,13 @@ def test_a_series_that_is_deleted_while_its_slices_are_read_is_missing(
 ) -> None:
     """A reader that met a slice whose series was deleted a moment later failed with a TypeError."""
     kept, lost = put(catalogue, "a"), put(catalogue, "b", series("P2", 2))
-    read = catalogue._series
+    read = catalogue._many_series
 
-    def read_late(row_id: int) -> Series | None:
+    def read_late(rows: Collection[int]) -> dict[int, Series]:
         catalogue.forget(["b"])
-        return read(row_id)
+        return read(rows)
 
-    monkeypatch.setattr(catalogue, "_series", read_late)
+    monkeypatch.setattr(catalogue, "_many_series", read_late)
     assert catalogue.slices(kept + lost).keys() == set(kept)
 
 

@@ -64,6 +64,7 @@ class State:
 
 
 def searching(catalogue: Catalogue, space: Space, settings: Settings) -> Search:
-    """Return the search in a space, as the settings want it."""
+    """Return the search in a space, as the settings want it, ready to answer at once."""
+    catalogue.prepare(space.model)
     classifier = space.embedder.classifier
     return Search(catalogue, space.index, space.model, classifier, expand=settings.query_expansion)

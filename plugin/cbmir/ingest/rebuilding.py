@@ -60,7 +60,7 @@ class Rebuilding:
         return self._lost
 
     def _work(self, space: Space) -> None:
-        self._lost = None
+        self._lost = np.empty(0, np.int64)
         try:
             space.index.rebuild(lambda: self._catalogue.live_labels(space.model), self._vectors)
         except _Stopped:
@@ -68,8 +68,6 @@ class Rebuilding:
         except Exception as error:  # noqa: BLE001 - the old graph goes on answering
             self._lost, self._not_before = None, time.monotonic() + RETRY_SECONDS
             self._log(f"the index could not be rebuilt ({type(error).__name__}); it is tried again")
-        finally:
-            self._catalogue.close()
 
     def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield the vectors of these labels until Orthanc stops."""

@@ -26,6 +26,9 @@ class Database(ABC):
     shared = False
     """Whether other nodes may write too."""
 
+    commits = 0
+    """Another number whenever this node has written."""
+
     @abstractmethod
     def _connection(self) -> Connection:
         """Return what reads."""

@@ -84,3 +84,16 @@ class VectorIndex(Protocol):
 
     def succeed(self, other: Self) -> None:
         """Take the place of another index of the same kind, also in what the next start finds."""
+
+
+class Selection(Protocol):
+    """Some of the slices of a model."""
+
+    def __len__(self) -> int:
+        """Return their number."""
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return their labels."""
+
+    def holds(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of these labels are among them."""

@@ -121,9 +121,6 @@ class SeriesTable(Database):
         (row_id,) = database.execute(f"{text} RETURNING id", list(columns.values())).fetchone()
         return int(row_id)
 
-    def _series(self, row_id: int) -> Series | None:
-        return self._many_series([row_id]).get(row_id)
-
 
 def _series(row: Sequence[Any]) -> Series:
     """Return the series in a row of _COLUMNS."""

@@ -169,6 +169,14 @@ def clause(condition: Condition) -> tuple[str, list[Any]]:
     return _comparison("age_in_days" if condition.keyword == "PatientAge" else f"series.{condition.keyword}", condition)
 
 
+def clauses(conditions: Iterable[Condition], patient: str | None = None) -> tuple[list[str], list[Any]]:
+    """Return the SQL of every condition, and that a series is of the patient if one is named, with what they bind."""
+    found = [clause(condition) for condition in conditions]
+    if patient is not None:
+        found.append(("series.patient = ?", [patient]))
+    return [text for text, _ in found], [value for _, values in found for value in values]
+
+
 def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:
     values = list(condition.values)
     if condition.kind == "among":

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import sqlite3
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from cbmir.catalogue import Catalogue
 from cbmir.errors import CatalogueDamaged, CatalogueError, Unavailable
 from cbmir.failpoints import reach
 from cbmir.store.database import Database
+from cbmir.store.remembering import Remembering
 from cbmir.store.sql import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class SqliteDatabase(Database):
             It was made by a later version of the plugin.
 
         """
+        super().__init__()
         self._path = path
+        self._count = itertools.count(1)
         self._read_only = False
         try:
             # vectors are patient data; SQLite gives its log the same mode
@@ -196,8 +199,9 @@ class SqliteDatabase(Database):
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
+        self.commits = next(self._count)
         reach("after-commit")
 
 
-class SqliteCatalogue(SqliteDatabase, Catalogue):
+class SqliteCatalogue(SqliteDatabase, Remembering):
     """The catalogue in one file, for one node alone."""

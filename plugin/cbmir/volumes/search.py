@@ -17,13 +17,12 @@ from cbmir.volumes.question import stacks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from cbmir.access import Caller
     from cbmir.cases import Group
     from cbmir.catalogue import Catalogue
     from cbmir.records import Members, Series
     from cbmir.search import Criteria, Search
+    from cbmir.store.protocols import Selection
     from cbmir.volumes.comparison import Comparison
     from cbmir.volumes.question import Stack
 
@@ -58,7 +57,7 @@ class VolumeSearch:
 
         Raises Unavailable as `Caller.studies`.
         """
-        allowed = self._search.allowed(query[0].series, criteria)
+        allowed = self._search.selection(query[0].series, criteria)
         found: list[Comparison] = []
         best: list[Comparison] = []
         for some in self._candidates(query, criteria, allowed):
@@ -68,9 +67,7 @@ class VolumeSearch:
                 break
         return self._cases(query, best[: criteria.k])
 
-    def _candidates(
-        self, query: Sequence[Stack], criteria: Criteria, allowed: NDArray[np.int64] | None
-    ) -> Iterator[list[str]]:
+    def _candidates(self, query: Sequence[Stack], criteria: Criteria, allowed: Selection | None) -> Iterator[list[str]]:
         """Yield the Orthanc ids of series or studies to compare with, a portion at a time, each once."""
         probes, own = Probes(query), query[0].series
         portion = max(FEWEST_CANDIDATES, CANDIDATES * criteria.k)
@@ -93,12 +90,12 @@ class VolumeSearch:
             nearest *= GROWTH
 
     def _members(
-        self, candidates: Sequence[str], group: Group, allowed: NDArray[np.int64] | None, caller: Caller
+        self, candidates: Sequence[str], group: Group, allowed: Selection | None, caller: Caller
     ) -> dict[str, list[Members]]:
         """Return the series of the candidates that the caller may see, thinned, without slices that are not allowed."""
         members = self._catalogue.members(candidates, self._model)
         if allowed is not None:
-            members = [replace(one, labels=one.labels[np.isin(one.labels, allowed)]) for one in members]
+            members = [replace(one, labels=one.labels[allowed.holds(one.labels)]) for one in members]
         visible = caller.studies({one.series.study_orthanc_id for one in members})
         found: dict[str, list[Members]] = {}
         for one in members:

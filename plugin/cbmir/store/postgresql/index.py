@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.store.postgresql.pool import Pool
-    from cbmir.store.protocols import Vectors
+    from cbmir.store.protocols import Live, Vectors
 
 M = 24
 EF_CONSTRUCTION = 256
@@ -79,7 +79,7 @@ class PgvectorIndex:
             )
         return "rebuilt: the database had none for this model"
 
-    def rebuild(self, live: NDArray[np.int64], vectors: Vectors) -> None:  # noqa: ARG002 - they are here
+    def rebuild(self, live: Live, vectors: Vectors) -> None:  # noqa: ARG002 - they are here
         """Have the server take out what was deleted, and mend the graph where it was."""
         with self._pool.alone() as database:
             database.execute("VACUUM slice")

@@ -1,0 +1,144 @@
+"""The catalogue of a node that is alone with it: which series a slice belongs to need not be read again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbmir.catalogue import Catalogue
+from cbmir.store.belonging import NONE, Belonging, Listed
+from cbmir.store.sql import clauses
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from cbmir.answering.matching import Condition
+    from cbmir.records import Embedded, Series
+    from cbmir.store.protocols import Selection
+
+MOST_FILTERS = 64
+MOST_SERIES = 2000
+"""Filters and series that are kept until something is written."""
+
+_Filter = tuple[tuple["Condition", ...], str | None]
+
+
+class Remembering(Catalogue):
+    """Knows by heart which series every slice belongs to."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._belonging: dict[str, Belonging] = {}
+        self._filters: dict[_Filter, tuple[int, NDArray[np.int64]]] = {}
+        self._read: tuple[int, dict[int, Series]] = (0, {})
+
+    # ---- reading ----
+
+    def prepare(self, model: str) -> None:
+        """Read of every slice of a model which series it belongs to: a second for a million."""
+        self._known(model)
+
+    def series_of(self, labels: Sequence[int]) -> dict[int, Series]:
+        """As Catalogue.series_of."""
+        wanted = np.array(labels, np.int64)
+        rows = np.full(len(wanted), NONE)
+        for model in list(self._belonging):
+            rows = np.maximum(rows, self._known(model).series_of(wanted))
+        known = rows != NONE
+        found = self._many_series(set(rows[known].tolist()))
+        return {
+            # of a model that is not prepared
+            **super().series_of(wanted[~known].tolist()),
+            **{label: found[row] for label, row in zip(labels, rows.tolist(), strict=True) if row in found},
+        }
+
+    def _many_series(self, rows: Collection[int]) -> dict[int, Series]:
+        """As Catalogue._many_series; what was read stays until something is written."""
+        commits, (then, known) = self.commits, self._read
+        if then != commits or len(known) > MOST_SERIES:
+            known = {}
+        if missing := [row for row in rows if row not in known]:
+            # never changed in place: another thread may be reading it
+            known = known | super()._many_series(missing)
+        self._read = commits, known
+        return {row: known[row] for row in rows if row in known}
+
+    def selection(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> Selection:
+        """Return the slices that fulfil every condition, and belong to the patient if one is named."""
+        if any(condition.keyword == "label" for condition in conditions):
+            # may be said of one instance of a series
+            return Listed(super().select(conditions, model=model, patient=patient))
+        return self._known(model).of_series(self._series_of(tuple(conditions), patient))
+
+    def select(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        model: str,
+        patient: str | None = None,
+        among: Sequence[int] | None = None,
+    ) -> NDArray[np.int64]:
+        """As Catalogue.select."""
+        if among is not None:
+            return super().select(conditions, model=model, patient=patient, among=among)
+        return self.selection(conditions, model=model, patient=patient).labels()
+
+    def _series_of(self, conditions: tuple[Condition, ...], patient: str | None) -> NDArray[np.int64]:
+        """Return the row ids of all series that fulfil every condition, and belong to the patient."""
+        commits, (then, found) = self.commits, self._filters.get((conditions, patient), (-1, np.empty(0, np.int64)))
+        if then == commits:
+            return found
+        texts, values = clauses(conditions, patient)
+        where = " AND ".join(texts) or "TRUE"
+        rows = self._connection().execute(f"SELECT series.id FROM series WHERE {where}", values)
+        found = np.fromiter((row_id for (row_id,) in rows), np.int64)
+        if len(self._filters) >= MOST_FILTERS:
+            self._filters = {}
+        self._filters[conditions, patient] = commits, found
+        return found
+
+    def _known(self, model: str) -> Belonging:
+        """Return what is known of a model's slices, with those that came since it was asked for last."""
+        belonging = self._belonging.setdefault(model, Belonging())
+        belonging.extend(
+            lambda last: self._connection().execute(
+                "SELECT label, series FROM slice JOIN instance ON instance.id = slice.instance"
+                " WHERE model = ? AND label > ? AND series IS NOT NULL ORDER BY label",
+                (model, last),
+            )
+        )
+        return belonging
+
+    # ---- writing: what goes is to be known no more ----
+
+    def enqueue(self, orthanc_ids: Iterable[str]) -> list[int]:
+        """As Catalogue.enqueue."""
+        return self._without(super().enqueue(orthanc_ids))
+
+    def forget(self, orthanc_ids: Iterable[str]) -> list[int]:
+        """As Catalogue.forget."""
+        return self._without(super().forget(orthanc_ids))
+
+    def settle(self, orthanc_id: str, state: str, reason: str) -> list[int]:
+        """As Catalogue.settle."""
+        return self._without(super().settle(orthanc_id, state, reason))
+
+    def record(self, embedded: Embedded, model: str, *, beside: str | None = None) -> tuple[list[int], list[int]]:
+        """As Catalogue.record."""
+        came, gone = super().record(embedded, model, beside=beside)
+        return came, self._without(gone)
+
+    def drop_other_models(self, models: Collection[str], limit: int) -> bool:
+        """As Catalogue.drop_other_models."""
+        for model in self._belonging.keys() - set(models):
+            del self._belonging[model]
+        return super().drop_other_models(models, limit)
+
+    def _without(self, gone: list[int]) -> list[int]:
+        if gone:
+            for belonging in list(self._belonging.values()):
+                belonging.discard(gone)
+        return gone
