@@ -1,4 +1,4 @@
-"""What scripts/measure.py measures on a real Orthanc, which it starts as the tests do."""
+"""What scripts/bench.py measures on a real Orthanc, which it starts as the tests do."""
 
 import sys
 from pathlib import Path

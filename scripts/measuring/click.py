@@ -34,7 +34,7 @@ _SETTINGS = {"Threads": 0, "MinSimilarity": 0.4}
 def measure(options: Namespace) -> dict[str, Any]:
     """Return milliseconds of every click, and their medians."""
     if missing := what_is_missing():
-        raise SystemExit(f"measure.py: {missing}")
+        raise SystemExit(f"bench.py: {missing}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         orthanc = OrthancProcess(folder, {**_SETTINGS, "ViewerDirectory": str(_viewer(folder / "viewer"))})

@@ -31,7 +31,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     """Return images per second and milliseconds per image of every run, and their medians."""
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
-        folders = _images(Path(name) / "images", options.images, options.associations)
+        folders = images(Path(name) / "images", options.images, options.associations)
         for turn in range(options.runs):
             # who goes first has the colder caches
             for with_plugin in (False, True) if turn % 2 else (True, False):
@@ -55,13 +55,13 @@ def measure(options: Namespace) -> dict[str, Any]:
 _WORDS = (("without", False), ("with", True))
 
 
-def _images(folder: Path, images: int, associations: int) -> list[Path]:
+def images(folder: Path, count: int, associations: int) -> list[Path]:
     """Write MR images of a patient for each association; return the folders."""
     pixels = [picture(number, kind=number % 3, size=SIDE) for number in range(PICTURES)]
     folders = [folder / str(number) for number in range(associations)]
     for patient in folders:
         patient.mkdir(parents=True)
-        for number in range(images // associations):
+        for number in range(count // associations):
             file = mr_file(patient.name, 1, number // SERIES, number, pixels=pixels[number % PICTURES])
             (patient / f"{number:06}.dcm").write_bytes(file)
     return folders
@@ -78,7 +78,7 @@ def _run(parent: Path, folders: list[Path], *, with_plugin: bool) -> dict[str, A
         try:
             before, start = load(), time.monotonic()
             with ThreadPoolExecutor(len(folders)) as associations:
-                milliseconds = np.concatenate(list(associations.map(lambda one: _send(orthanc, one), folders)))
+                milliseconds = np.concatenate(list(associations.map(lambda one: send(orthanc, one), folders)))
             seconds = time.monotonic() - start
             assert orthanc.http.get("/statistics").json()["CountInstances"] == len(milliseconds)
             indexed = orthanc.status()["indexed"] if with_plugin else None
@@ -103,7 +103,7 @@ def _start_without_python(orthanc: OrthancProcess) -> None:
     wait_for(orthanc.answers, "Orthanc answers")
 
 
-def _send(orthanc: OrthancProcess, folder: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+def send(orthanc: OrthancProcess, folder: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Send a folder over one association; return milliseconds from request to response, of each image."""
     command = ["storescu", "--verbose", "--scan-directories", "127.0.0.1", str(orthanc.dicom_port), str(folder)]
     times, sent = [], 0.0

@@ -18,8 +18,9 @@ from cbmir.index import SliceIndex
 from cbmir.records import Embedded, Series
 from cbmir.store.postgresql.catalogue import PostgresCatalogue
 from cbmir.store.sqlite import SqliteCatalogue
-from measuring.large_index import DIM, series_of_slices
+from measuring import made
 from measuring.machine import load
+from measuring.made import DIM
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -60,7 +61,7 @@ class Store:
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Return, for both stores, rates of insertion, query times, recall and bytes for each slice; and their ratios."""
-    rows = series_of_slices(options.vectors + options.live)
+    rows = made.slices(options.vectors + options.live)
     queries = _queries(rows[: options.vectors], options.queries)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

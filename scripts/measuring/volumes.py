@@ -20,7 +20,8 @@ from cbmir.records import Embedded, Series
 from cbmir.search import Criteria, Search
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.volumes.search import VolumeSearch
-from measuring.large_index import DIM, series_of_slices
+from measuring import made
+from measuring.made import DIM
 
 if TYPE_CHECKING:
     import argparse
@@ -73,7 +74,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _fill(catalogue: SqliteCatalogue, index: SliceIndex, slices: int, length: int) -> list[str]:
     """Fill catalogue and index with series of one length, each of a patient of its own; return their Orthanc ids."""
-    rows = series_of_slices(slices, length)
+    rows = made.slices(slices, length)
     names, labels = [], []
     for number in tqdm(range(slices // length), desc="series", disable=None):
         ids = [f"{number:08d}-{level}" for level in ("series", "study", "patient")]
@@ -90,7 +91,7 @@ def _fill(catalogue: SqliteCatalogue, index: SliceIndex, slices: int, length: in
     def vectors(wanted: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         yield wanted, rows[[places[label] for label in wanted.tolist()]]
 
-    index.rebuild(np.array(labels, np.int64), vectors)
+    index.rebuild(lambda: np.array(labels, np.int64), vectors)
     return names
 
 

@@ -8,10 +8,10 @@ from parts import DIM, MODEL, embedded, series, units
 
 import migrate
 from cbmir.app import exclusive
-from cbmir.store.snapshots import MANIFEST
 from cbmir.records import Feedback, Label, Quality
 from cbmir.store.copying import TABLES
 from cbmir.store.postgresql.catalogue import PostgresCatalogue
+from cbmir.store.snapshots import MANIFEST
 from cbmir.store.sqlite import SqliteCatalogue
 
 if TYPE_CHECKING:

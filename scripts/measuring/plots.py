@@ -1,0 +1,72 @@
+"""Draws what was measured. What has no picture here is a table only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def draw(name: str, found: dict[str, Any], file: Path) -> None:
+    """Write the picture of a measurement, if it has one."""
+    if name in _BARS:
+        title, bars = _BARS[name](found)
+        figure, axes = plt.subplots(figsize=(8, 1 + 0.4 * len(bars)), layout="constrained")
+        axes.barh(list(bars), list(bars.values()))
+        axes.invert_yaxis()
+        axes.set_xlabel(title)
+    elif name == "scale":
+        figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+        for label, costs in _lines(found).items():
+            axes.loglog([one["slices"] for one in found["sizes"]], costs, "o-", label=label)
+        axes.set_xlabel("slices")
+        axes.set_ylabel("seconds of processor time")
+        axes.legend()
+    else:
+        return
+    figure.savefig(file, dpi=120)
+    plt.close(figure)
+
+
+def _lines(found: dict[str, Any]) -> dict[str, list[float]]:
+    sizes = found["sizes"]
+    steps = {step: [max(0.001, one["steps"][step]["processorSeconds"]) for one in sizes] for step in sizes[0]["steps"]}
+    queries = {
+        f"query, filter: {name}": [one["filters"][name]["processorMilliseconds"]["p50"] / 1000 for one in sizes]
+        for name in sizes[0]["filters"]
+    }
+    return steps | queries
+
+
+def _seconds(found: dict[str, Any]) -> dict[str, float]:
+    return {name: step["seconds"] for name, step in found["steps"].items()}
+
+
+_BARS: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, float]]]] = {
+    "embed": lambda found: (
+        "ms a slice, batch 8",
+        {name: one["batch8"]["milliseconds"] for name, one in found["runtimes"].items()},
+    ),
+    "ingest": lambda found: (
+        "slices a second",
+        {
+            "stored": found["storedPerSecond"],
+            "searchable": found["searchablePerSecond"],
+            "embedded alone": found["embeddedPerSecondAlone"],
+        },
+    ),
+    "cstore": lambda found: ("images a second", found["medians"]["imagesPerSecond"]),
+    "index": lambda found: ("seconds", _seconds(found)),
+    "startup": lambda found: ("seconds", _seconds(found)),
+    "query": lambda found: (
+        "ms of processor, median",
+        {name: one["processorMilliseconds"]["p50"] for name, one in found["filters"].items()},
+    ),
+}

@@ -1,0 +1,111 @@
+"""Writes the tables of docs/performance.md between its two marks, from the JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+BEGIN, END = "<!-- tables: written by scripts/bench.py -->", "<!-- end of tables -->"
+
+
+def write(folder: Path, page: Path) -> None:
+    """Put the tables of all measurements that there are into the page."""
+    lines: list[str] = []
+    for name in _TABLES:
+        file = folder / f"{name}.json"
+        if file.exists():
+            lines += section(name, json.loads(file.read_text(encoding="utf-8")))
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text("\n".join([before + BEGIN, "", *lines, END]) + after, encoding="utf-8")
+
+
+def section(name: str, found: dict[str, Any]) -> list[str]:
+    """Return the lines of a measurement: its name, where it was made, its table."""
+    here = found["circumstances"]
+    where = f"{here['date'][:10]}, {here['processor']}, {here['cores']} cores, load {here['load'][0]} before"
+    if "loadAfter" in found:
+        after = found["loadAfter"]
+        where += f" and {after[0] if isinstance(after, list) else after} after"
+    table = _TABLES.get(name)
+    return [f"### {name}", "", f"{where}.", "", *(table(found) if table else [json.dumps(found, indent=1)]), ""]
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _embed(found: dict[str, Any]) -> list[str]:
+    rows = [
+        (
+            name,
+            *(f"{one[size]['milliseconds']} ({one[size]['againstEager']} x)" for size in ("batch1", "batch8")),
+            one["likeness"],
+        )
+        for name, one in found["runtimes"].items()
+    ]
+    head = ("runtime", "ms a slice, batch 1", "batch 8", "least cosine to the shipped")
+    note = f"A product of large matrices: {found['peakGigaflops']} GFLOP/s. To decode and prepare a slice:"
+    return [*_table(head, rows), "", f"{note} {found['prepareMilliseconds']} ms."]
+
+
+def _ingest(found: dict[str, Any]) -> list[str]:
+    keys = ("images", "storedPerSecond", "searchablePerSecond", "embeddedPerSecondAlone", "searchableOverEmbedded")
+    return _table(keys, [[found[key] for key in keys]])
+
+
+def _cstore(found: dict[str, Any]) -> list[str]:
+    rows = [(key, value["without"], value["with"]) for key, value in found["medians"].items()]
+    table = _table(("median", "without the plugin", "with it"), rows)
+    return [*table, "", f"Rate with over without: {found['rateWithOverWithout']}."]
+
+
+def _steps(steps: dict[str, Any]) -> list[str]:
+    keys = ("seconds", "processorSeconds", "longestStallMilliseconds", "megabytes")
+    return _table(("step", *keys), [(name, *(step[key] for key in keys)) for name, step in steps.items()])
+
+
+def _index(found: dict[str, Any]) -> list[str]:
+    asked = {name: step for name, step in found["steps"].items() if "recallAt10" in step}
+    head = ("index", "recall@10", "of stored", "of unseen", "ms p50", "p99", "exact p50")
+    rows = [
+        (
+            *(name, step["recallAt10"], step["recallAt10OfStored"], step["recallAt10OfUnseen"]),
+            *(step["milliseconds"]["p50"], step["milliseconds"]["p99"], step["exactMilliseconds"]["p50"]),
+        )
+        for name, step in asked.items()
+    ]
+    note = f"{found['slices']:,} slices; read back it takes {found['steps']['read']['bytesPerSlice']} bytes a slice."
+    return [*_steps(found["steps"]), "", *_table(head, rows), "", note]
+
+
+def _filters(filters: dict[str, Any]) -> list[str]:
+    rows = [
+        (name, *one["milliseconds"].values(), *one["processorMilliseconds"].values(), one["fewestCases"])
+        for name, one in filters.items()
+    ]
+    return _table(("filter", "ms p50", "p99", "ms of processor p50", "p99", "fewest cases"), rows)
+
+
+def _scale(found: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for one in found["sizes"]:
+        lines += [f"**{one['slices']:,} slices**", "", *_steps(one["steps"]), "", *_filters(one["filters"]), ""]
+    return [*lines, *_table(("cost", "exponent"), found["exponents"].items())]
+
+
+_TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "embed": _embed,
+    "ingest": _ingest,
+    "cstore": _cstore,
+    "index": _index,
+    "query": lambda found: _filters(found["filters"]),
+    "startup": lambda found: _steps(found["steps"]),
+    "scale": _scale,
+}

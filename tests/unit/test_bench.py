@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import bench
+from measuring import made, report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("name", ["index", "query", "startup", "scale"])
+def test_a_quick_measurement_writes_its_figures_its_table_and_its_picture(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    options = ["--slices", "1000", *(["--queries", "6"] if name != "startup" else [])]
+    assert bench.main(["--out", str(tmp_path), name, "--quick", *options]) == 0
+    found = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+    assert found["circumstances"]["cores"] > 0
+    assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    assert f"### {name}" in capsys.readouterr().out
+
+
+def test_the_page_shows_what_there_is_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    here = {"date": "2026-11-29T00:00:00", "processor": "P", "cores": 2, "load": [0.5, 0, 0]}
+    found = {"circumstances": here, "loadAfter": [0.7, 0, 0], "steps": {}}
+    (tmp_path / "startup.json").write_text(json.dumps(found), encoding="utf-8")
+    report.write(tmp_path, page)
+    report.write(tmp_path, page)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{report.BEGIN}\n\n### startup\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert "old" not in text
+
+
+def test_made_slices_come_series_by_series_and_the_catalogue_knows_whose_they_are(tmp_path: Path) -> None:
+    rows = made.slices(620)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert rows[10] @ rows[11] > rows[10] @ rows[made.PER_SERIES + 10]
+    catalogue, labels = made.catalogue_of(tmp_path, rows)
+    found = catalogue.series_of(labels.tolist())
+    assert [found[label].orthanc_id for label in labels.tolist()] == [
+        made.series_of(place).orthanc_id for place in range(620)
+    ]
+    assert len({series.patient for series in found.values()}) == 3
+    catalogue.close()
