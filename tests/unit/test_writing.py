@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dicom_files import mr_slice, uid
+from orthanc_double import OrthancDouble
 from parts import Workplace
 from readers import Reader
 from storing import Storing
@@ -29,9 +30,11 @@ class Desk:
     """A workplace with two patients, where labels are posted."""
 
     def __init__(self, directory: Path, reader: Reader | None = None) -> None:
-        self.workplace = Workplace(directory, gatekeeper=reader or ANYONE)
-        self.storing = Storing(self.workplace.orthanc)
-        object.__setattr__(self.workplace.services, "delivery", self.storing.delivery)
+        orthanc = OrthancDouble()
+        self.storing = Storing(orthanc)
+        self.workplace = Workplace(
+            directory, orthanc=orthanc, gatekeeper=reader or ANYONE, delivery=self.storing.delivery
+        )
         self.first, self.second = self.workplace.store(mr_slice("P1"), mr_slice("P2", 2))
         self.workplace.work()
 
