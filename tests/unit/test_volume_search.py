@@ -183,6 +183,17 @@ def test_more_neighbours_are_looked_at_until_there_are_enough_cases(
     assert len(archive.cases(k=5)) == 5
 
 
+def test_the_number_of_candidates_that_are_compared_is_limited(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_module, "FEWEST_CANDIDATES", 2)
+    monkeypatch.setattr(search_module, "CANDIDATES", 0)
+    monkeypatch.setattr(search_module, "MOST_CANDIDATES", 4)
+    for number in range(1, 9):
+        archive.put(series(f"P{number}", number, **T1C), np.eye(6, DIM), noise=0.05)
+    assert len(archive.cases(k=8)) == 4
+
+
 def test_the_candidates_of_the_index_hold_the_best_of_all(archive: Archive) -> None:
     random = np.random.default_rng(1)
     for number in range(60):

@@ -35,6 +35,9 @@ CANDIDATES = 4
 """Candidates compared slice by slice at once, per case wanted, and no fewer than FEWEST_CANDIDATES."""
 
 FEWEST_CANDIDATES = 40
+MOST_CANDIDATES = 1000
+"""Candidates looked at before it is left at what was found: of whom little may be shown, not all is compared."""
+
 MOST_OF_A_CANDIDATE = 400
 """Slices of a candidate that are compared; of more, evenly chosen ones."""
 
@@ -61,7 +64,7 @@ class VolumeSearch:
         found: list[Comparison] = []
         best: list[Comparison] = []
         for some in self._candidates(query, criteria, allowed):
-            found += self._compared(query, self._members(some, criteria.group, allowed, caller))
+            found = [*best, *self._compared(query, self._members(some, criteria.group, allowed, caller))]
             best = _best(found, criteria)
             if len(best) >= criteria.k:
                 break
@@ -83,10 +86,12 @@ class VolumeSearch:
             series_of = self._catalogue.series_of(labels.tolist())
             new = [one for one in promising(query, probes, near, series_of, candidate) if one not in yielded]
             for start in range(0, len(new), portion):
+                if len(yielded) >= MOST_CANDIDATES:
+                    return
+                yielded.update(new[start : start + portion])
                 yield new[start : start + portion]
             if nearest >= FARTHEST or all(len(labels) < nearest for labels, _ in near):
                 return
-            yielded.update(new)
             nearest *= GROWTH
 
     def _members(
