@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psycopg
 import pytest
 from dicom_files import mr_file
@@ -107,18 +106,16 @@ def test_when_one_orthanc_is_killed_in_mid_ingest_another_finishes_its_work(
     make_node: Callable[..., OrthancProcess], postgres_server: PostgresServer
 ) -> None:
     doomed, other = make_node("doomed"), make_node("other")
-    doomed.environment["CBMIR_FAILPOINT"] = "embedded:2:kill"
+    settings = doomed.configuration["Cbmir"]
+    # all are there before the work begins, so that it dies with most of its claims ahead of it
+    settings["Enabled"] = False
     doomed.start()
-    stored = []
-    for patient in range(8):
-        for number in range(5):
-            try:
-                stored.append(doomed.upload(mr_file(f"P{patient}", number=number)))
-            except httpx.HTTPError:
-                break
-    wait_for(lambda: not doomed.is_alive(), "Orthanc is killed at its second batch")
+    stored = [doomed.upload(mr_file(f"P{patient}", number=number)) for patient in range(8) for number in range(5)]
+    assert doomed.stop() == 0
+    settings["Enabled"] = True
+    doomed.environment["CBMIR_FAILPOINT"] = "embedded:2:kill"
+    doomed.launch()
     assert doomed.wait_for_end() == KILLED
-    assert len(stored) > 8
     claimed = rows(postgres_server, "SELECT count(*) FROM instance WHERE claimed_by IS NOT NULL")
     assert claimed[0][0] > 0
     other.start()
