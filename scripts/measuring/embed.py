@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from dicom_files import mr_file, picture
@@ -125,6 +126,10 @@ def _folded(file: Path, into: Path) -> Path:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(into)
     onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    folded = onnx.load(into)
+    # shapes between the layers, which the quantizer finds out by itself and calls contradictory
+    del folded.graph.value_info[:]
+    onnx.save(folded, into)
     return into
 
 
