@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,13 @@ CANDIDATES = 2
 
 GROWTH = 4
 EXACT_LIMIT = 20_000
-"""Filtered sets up to this size are compared one by one: exact, and faster than a graph that skips most it visits."""
+"""Filtered sets up to this size are compared one by one, where the graph does not soon meet enough of them."""
+
+SPARE = 2
+"""Neighbours asked for, per one that is expected to fulfil a filter: those that do need not be spread evenly."""
+
+TAKEN_OUT = 8
+"""Neighbours that the graph finds while it gives one vector out, about: hnswlib makes a list of floats of each."""
 
 OUTWARD = (256, 1024, 4096, 16_384)
 """Neighbours among which something rare is looked for."""
@@ -149,10 +156,27 @@ class Search:
         if selection is None:
             return lambda n: self._filtered(vector, n, of_class)
         if len(selection) <= EXACT_LIMIT:
-            allowed = selection.labels()
-            labels, similarities = self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
-            return lambda n: (labels[:n], similarities[:n])
+            return self._among(vector, selection, of_class)
         return lambda n: self._filtered(vector, n, selection.holds, of_class)
+
+    def _among(self, vector: NDArray[np.float32], selection: Selection, of_class: Keep | None) -> Neighbours:
+        """Return a function that gives the nearest n of a selection, by the graph or one by one: whichever is less."""
+
+        @cache
+        def one_by_one() -> Neighbourhood:
+            allowed = selection.labels()
+            return self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
+
+        def nearest(wanted: int) -> Neighbourhood:
+            reach = SPARE * wanted * len(self._index) // max(1, len(selection))
+            if reach <= TAKEN_OUT * len(selection):
+                labels, similarities = self._kept(self._index.search(vector, reach), selection.holds, of_class)
+                if len(labels) >= wanted:
+                    return labels[:wanted], similarities[:wanted]
+            labels, similarities = one_by_one()
+            return labels[:wanted], similarities[:wanted]
+
+        return nearest
 
     def _outward(self, vector: NDArray[np.float32], conditions: Sequence[Condition]) -> Neighbourhood:
         """Return slices that the conditions allow from the smallest neighbourhood with a few of them, or the largest.
@@ -204,14 +228,19 @@ class Search:
     def _filtered(self, vector: NDArray[np.float32], wanted: int, *keeps: Keep | None) -> Neighbourhood:
         fetch = wanted
         while True:
-            labels, similarities = self._index.search(vector, fetch)
-            exhausted = len(labels) < fetch
-            for keep in filter(None, keeps):
-                kept = keep(labels)
-                labels, similarities = labels[kept], similarities[kept]
+            found = self._index.search(vector, fetch)
+            exhausted = len(found[0]) < fetch
+            labels, similarities = self._kept(found, *keeps)
             if len(labels) >= wanted or exhausted:
                 return labels[:wanted], similarities[:wanted]
             fetch *= GROWTH
+
+    def _kept(self, found: Neighbourhood, *keeps: Keep | None) -> Neighbourhood:
+        labels, similarities = found
+        for keep in filter(None, keeps):
+            kept = keep(labels)
+            labels, similarities = labels[kept], similarities[kept]
+        return labels, similarities
 
     def _exact(self, vector: NDArray[np.float32], labels: NDArray[np.int64]) -> Neighbourhood:
         labels, vectors = self.vectors(labels)

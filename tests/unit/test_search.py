@@ -188,11 +188,13 @@ def test_filtering_one_by_one_and_through_the_graph_agree(
     shelf: Shelf, filters: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(shelf)
+    monkeypatch.setattr(search_module, "TAKEN_OUT", 0)
     exact = shelf.cases(filters=filters, k=10)
     assert all(case.best.slice.series.facts["SeriesDescription"] for case in exact)
+    monkeypatch.setattr(search_module, "TAKEN_OUT", 10**6)
+    assert patients(shelf.cases(filters=filters, k=10)) == patients(exact)
     monkeypatch.setattr(search_module, "EXACT_LIMIT", -1)
-    through_the_graph = shelf.cases(filters=filters, k=10)
-    assert patients(through_the_graph) == patients(exact)
+    assert patients(shelf.cases(filters=filters, k=10)) == patients(exact)
     if filters == {"PatientSex": "F"}:
         assert {case.best.slice.series.facts["PatientSex"] for case in exact} == {"F"}
         assert len(exact) == 10
@@ -229,8 +231,20 @@ def test_cases_of_one_class_are_all_and_only_those(
         assert [case.best.slice.label for case in again] == labels
 
 
-def test_unfiltered_cases_are_the_nearest_by_brute_force(shelf: Shelf) -> None:
+def test_a_filter_that_nearly_all_fulfil_takes_no_vector_out_of_the_graph(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filled(shelf)
+    asked: list[int] = []
+    vectors = shelf.index.vectors
+    monkeypatch.setattr(shelf.index, "vectors", lambda labels: asked.append(len(labels)) or vectors(labels))
+    assert len(shelf.cases(filters={"Modality": "MR"}, k=10)) == 10
+    assert not asked
+
+
+def test_unfiltered_cases_are_the_nearest_by_brute_force(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(shelf)
+    monkeypatch.setattr(search_module, "TAKEN_OUT", 0)
     everything = shelf.cases(filters={"Modality": "MR"}, k=20)
     assert patients(shelf.cases(k=20)) == patients(everything)
 
