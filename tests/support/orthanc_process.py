@@ -231,7 +231,13 @@ class OrthancProcess:
             status = self.status()
             expected = self.http.get("/statistics").json()["CountInstances"] if instances is None else instances
             known = sum(status.get(state, 0) for state in ("indexed", "skipped", "failed"))
-            if status.get("reconciled") and status["queued"] == 0 and known == expected:
+            # the index follows the catalogue by a moment, at whose end nothing lags any more
+            if (
+                status.get("reconciled")
+                and known == expected
+                and not status["queued"]
+                and not status["indexLagSeconds"]
+            ):
                 return status
             if known != before:
                 deadline, before = time.monotonic() + seconds, known

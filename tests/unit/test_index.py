@@ -14,7 +14,14 @@ import pytest
 from parts import units
 
 from cbmir.index import SliceIndex
-from cbmir.store.graph import LONGEST_DELETED_SECONDS, MOST_DELETED, MOST_UNSHUFFLED, SMALLEST_CAPACITY, Graph
+from cbmir.store.graph import (
+    LONGEST_DELETED_SECONDS,
+    MOST_DELETED,
+    MOST_UNSHUFFLED,
+    SMALLEST_CAPACITY,
+    SMALLEST_WORTH,
+    Graph,
+)
 from cbmir.store.snapshots import MANIFEST
 
 if TYPE_CHECKING:
@@ -110,6 +117,20 @@ def test_removed_labels_are_found_no_more_and_not_counted(tmp_path: Path) -> Non
     assert index.vectors(np.array([999])) is None
 
 
+def test_what_came_and_went_many_times_hides_nothing(tmp_path: Path) -> None:
+    """Slices sent and deleted over and over left links to deleted copies only, and some slices could not be reached."""
+    index = SliceIndex(tmp_path, dim=DIM, model="a-model")
+    rows = units(np.random.default_rng(0).standard_normal((6, DIM)))
+    rows[3:] = rows[:3]
+    for turn in range(60):
+        labels = np.arange(6) + 6 * turn
+        for label, row in zip(labels, rows, strict=True):
+            index.add(np.array([label]), row[None])
+        for row in rows:
+            assert set(index.search(row, 6)[0]) == set(labels)
+        index.remove(labels.tolist())
+
+
 def test_vectors_are_given_back(tmp_path: Path) -> None:
     source = Vectors(random_rows(30))
     found = make(tmp_path, source).vectors(np.array([5, 3]))
@@ -143,7 +164,7 @@ def test_neighbours_are_found_among_series_that_came_one_after_the_other(tmp_pat
 
 def test_the_index_is_worn_when_much_is_deleted(tmp_path: Path) -> None:
     index = make(tmp_path, Vectors(random_rows(1000)))
-    limit = int(MOST_DELETED * SMALLEST_CAPACITY)
+    limit = int(MOST_DELETED * SMALLEST_WORTH)
     index.remove(list(range(1, limit + 1)))
     assert not index.worn
     index.remove(list(range(limit + 1, limit + 3)))

@@ -25,6 +25,12 @@ GROWTH = 1.5
 MOST_DELETED = 0.2
 """Share of deleted vectors at which a rebuild pays: they are still visited."""
 
+SMALLEST_WORTH = 1000
+"""Vectors from which on that share counts: few are rebuilt in no time, but not after each one that goes."""
+
+MOST_COMPARED = 20_000
+"""Vectors that are compared one by one, at most, where the graph reaches too few."""
+
 MOST_UNSHUFFLED = 0.25
 """Share of vectors that were added in the order of their arrival at which a rebuild pays: they are found less often."""
 
@@ -54,6 +60,7 @@ class Graph:
     def __init__(self, linked: hnswlib.Index) -> None:
         linked.set_ef(EF_SEARCH)
         self._linked = linked
+        self._gone: set[int] = set()
         self.deleted = 0
         self.deleted_since: float | None = None
         self.unshuffled = 0
@@ -106,6 +113,7 @@ class Graph:
             with contextlib.suppress(RuntimeError):
                 self._linked.mark_deleted(label)
                 newly += 1
+        self._gone.update(labels)
         self.deleted += newly
         if newly and self.deleted_since is None:
             self.deleted_since = time.time()
@@ -118,11 +126,20 @@ class Graph:
             try:
                 labels, distances = self._linked.knn_query(vector, k=k, num_threads=1)
             except RuntimeError:
-                # the graph reaches fewer than k vectors from here
+                # the graph reaches fewer than k vectors from here: deleted copies of a vector can take all its links
+                if len(self) <= MOST_COMPARED:
+                    return self._one_by_one(vector, k)
                 k //= 2
             else:
                 return labels[0].astype(np.int64), 1 - distances[0]
         return np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def _one_by_one(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return what `search` does, whatever is linked to what."""
+        labels = np.array([label for label in self._linked.get_ids_list() if label not in self._gone], np.int64)
+        similarities = np.asarray(self._linked.get_items(labels, return_type="numpy"), np.float32) @ vector
+        order = np.argsort(-similarities, kind="stable")[:k]
+        return labels[order], similarities[order]
 
     def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Return the (n, dim) vectors of these labels, or None if one of them is not here."""
@@ -133,7 +150,7 @@ class Graph:
 
     def is_worn(self) -> bool:
         """Return whether a rebuild pays, or must be because something was deleted long ago."""
-        if self.deleted > MOST_DELETED * max(SMALLEST_CAPACITY, len(self)):
+        if self.deleted > MOST_DELETED * max(SMALLEST_WORTH, len(self)):
             return True
         if self.unshuffled > max(FEW_UNSHUFFLED, MOST_UNSHUFFLED * len(self)):
             return True
