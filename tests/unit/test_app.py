@@ -226,7 +226,7 @@ def test_a_catalogue_that_is_damaged_while_it_is_used_is_told_and_made_anew_at_t
     answered = on_another_thread(lambda: get(app, f"similar/{stored}"))
     assert answered.status == 503
     assert "the catalogue is damaged: restart Orthanc" in json.loads(answered.body)["error"]["message"]
-    until(lambda: status(app)["state"] == "disabled")
+    until(lambda: status(app).get("state") == "disabled")
     assert get(app, "status").status == 503
     assert status(app)["reason"] == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
     app.stop()

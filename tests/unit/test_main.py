@@ -192,16 +192,18 @@ def test_events_become_notes_in_the_inbox(
     sdk.changed(change.DELETED, level.INSTANCE, "b")
     sdk.changed(change.UPDATED_METADATA, level.STUDY, "c")
     sdk.changed(change.UPDATED_METADATA, level.SERIES, "d")
+    sdk.changed(change.UPDATED_METADATA, level.INSTANCE, "e")
     for kind, resource in (
         (change.DELETED, level.SERIES),
         (change.DELETED, level.PATIENT),
-        (change.UPDATED_METADATA, level.INSTANCE),
+        (change.UPDATED_METADATA, level.PATIENT),
         (change.NEW_INSTANCE, level.INSTANCE),
         (99, level.INSTANCE),
     ):
         sdk.changed(kind, resource, "none")
     sdk.changed(change.ORTHANC_STARTED, 0, "")
-    assert noted == [("stored", "a"), ("deleted", "b"), ("labelled", "c"), ("labelled", "d"), ("start", "")]
+    labelled = [("labelled", name) for name in "cde"]
+    assert noted == [("stored", "a"), ("deleted", "b"), *labelled, ("start", "")]
 
 
 @pytest.mark.parametrize("body_type", [bytes, str])
