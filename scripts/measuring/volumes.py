@@ -48,10 +48,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for number in tqdm(chosen.tolist(), desc="queries", disable=None):
                 start = time.perf_counter(), time.process_time()
                 stacks = volumes.stacks(catalogue.members([series[number]], MODEL))
-                cases = volumes.cases(stacks, Criteria(min_similarity=-1.0), ANYONE)
+                cases = volumes.cases(stacks, Criteria(), ANYONE)
                 wall.append(time.perf_counter() - start[0])
                 processor.append(time.process_time() - start[1])
-                assert len(cases) == Criteria().k, len(cases)
+                assert cases
         catalogue.close()
     found = {
         "slices": options.slices,
