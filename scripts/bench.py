@@ -104,6 +104,7 @@ ALL = ("embed", "ingest", "cstore", "index", "startup", "scale")
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep archives there, and use what is kept")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "performance", metavar="DIR")
     what = parser.add_subparsers(dest="what", required=True)
     for name, measurement in MEASUREMENTS.items():
@@ -130,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(name: str, given: argparse.Namespace) -> bool:
     """Measure one thing, and write what was found. Return whether that is good."""
     measurement = MEASUREMENTS[name]
-    options = argparse.Namespace(out=given.out)
+    options = argparse.Namespace(out=given.out, keep=given.keep)
     for option, (_, usual, quick) in measurement.options.items():
         chosen = getattr(given, option, None)
         setattr(options, option, chosen if chosen is not None else quick if given.quick else usual)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+BUILT = "built.json"
+"""In the folder of an archive that is kept: how many slices, and what it took."""
 UNSEEN = 10_000
 """Slices that are asked about and not stored, of series that are not stored."""
 K = 10
@@ -93,8 +97,9 @@ def measure(options: Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=threads)
         with Step(steps, "as they arrive"):
-            for start in range(0, options.slices, made.PER_SERIES):
-                index.add(np.arange(start, start + made.PER_SERIES), source.rows[start : start + made.PER_SERIES])
+            for span in made.spans(options.slices):
+                some = np.array(span[: options.slices - span.start])
+                index.add(some, source.rows[some])
         steps["as they arrive"] |= asked.put_to(index)
         index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=threads)
         with Step(steps, "rebuild"):
@@ -115,20 +120,20 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 def churn(index: SliceIndex, source: Rows, steps: dict[str, Any]) -> None:
     """Take out a tenth of the series and put them in again, as in a month in which they are sent once more."""
-    starts = np.arange(0, len(source.rows), made.PER_SERIES)
-    chosen = np.random.default_rng(2).choice(starts, max(1, len(starts) // 10), replace=False)
+    series = [np.array(span[: len(source.rows) - span.start]) for span in made.spans(len(source.rows))]
+    chosen = np.random.default_rng(2).choice(len(series), max(1, len(series) // 10), replace=False)
     with Step(steps, "month of churn"):
-        for start in chosen:
-            index.remove(list(range(start, start + made.PER_SERIES)))
-        for start in chosen:
-            index.add(np.arange(start, start + made.PER_SERIES), source.rows[start : start + made.PER_SERIES])
+        for number in chosen:
+            index.remove(series[number].tolist())
+        for number in chosen:
+            index.add(series[number], source.rows[series[number]])
 
 
 def query(options: Namespace) -> dict[str, Any]:
     """Return the time of whole searches: ten patients but the query's own, without a filter and with some."""
     steps: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        archive = Archive(Path(name), options.slices, steps)
+    with folder_for(options) as folder:
+        archive = Archive(folder, options.slices, steps)
         found = searches(archive, options.queries)
         archive.catalogue.close()
     return {"slices": options.slices, "queries": options.queries, "filters": found}
@@ -137,23 +142,35 @@ def query(options: Namespace) -> dict[str, Any]:
 def startup(options: Namespace) -> dict[str, Any]:
     """Return the seconds of each step of a start, before which queries are refused with 503."""
     steps: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        Archive(Path(name), options.slices, steps).start(steps)
+    with folder_for(options) as folder:
+        Archive(folder, options.slices, steps).start(steps)
     return {"slices": options.slices, "steps": steps}
 
 
 def scale(options: Namespace) -> dict[str, Any]:
     """Return what archives of several sizes cost, and the exponents by which that grows with their size."""
-    sizes = sorted({max(made.PER_SERIES, options.slices // share) for share in (100, 10, 1)})
+    sizes = sorted({max(made.LENGTHS[-1], options.slices // share) for share in (100, 10, 1)})
     found = []
     for slices in sizes:
         steps: dict[str, Any] = {}
-        with tempfile.TemporaryDirectory() as name:
-            archive = Archive(Path(name), slices, steps)
+        with folder_for(options, slices) as folder:
+            archive = Archive(folder, slices, steps)
             filters = searches(archive, options.queries)
             archive.start(steps)
         found.append({"slices": slices, "steps": steps, "filters": filters})
     return {"sizes": found, "exponents": exponents(found)}
+
+
+@contextmanager
+def folder_for(options: Namespace, slices: int | None = None) -> Iterator[Path]:
+    """Have a folder for an archive while the block lasts, or one in --keep that stays."""
+    if options.keep is None:
+        with tempfile.TemporaryDirectory(prefix="bench-") as name:
+            yield Path(name)
+    else:
+        folder = options.keep / str(slices or options.slices)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def exponents(found: list[dict[str, Any]]) -> dict[str, float]:
@@ -177,16 +194,32 @@ class Archive:
     """A catalogue of made slices with an index over it, linked in random order."""
 
     def __init__(self, folder: Path, slices: int, steps: dict[str, Any]) -> None:
-        """Write and link it, and save the index."""
+        """Write and link it, and save the index; or open what a run before left in the folder."""
         self.folder = folder
         self.rows = made.slices(slices)
-        self.catalogue, self.labels = made.catalogue_of(folder, self.rows)
         self.index = SliceIndex(folder, dim=made.DIM, model=made.MODEL, threads=os.cpu_count() or 1)
+        file = folder / BUILT
+        if file.exists():
+            steps |= self._reopened(json.loads(file.read_text(encoding="utf-8")))
+            return
+        self.catalogue, self.labels = made.catalogue_of(folder, self.rows)
         with Step(steps, "link"):
             self.index.rebuild(lambda: self.labels, self.catalogue.vectors)
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
         with Step(steps, "save"):
             self.index.snapshot()
+        file.write_text(json.dumps({"slices": slices, "steps": steps}), encoding="utf-8")
+
+    def _reopened(self, built: dict[str, Any]) -> dict[str, Any]:
+        """Open what is there; return what it took to build it. Raises SystemExit if it is another archive."""
+        if built["slices"] != len(self.rows):
+            raise SystemExit(f"bench.py: {self.folder} holds {built['slices']:,} slices, not {len(self.rows):,}")
+        self.catalogue = SqliteCatalogue(self.folder / "catalogue.sqlite")
+        self.labels = self.catalogue.live_labels(made.MODEL)
+        if (how := self.index.restore(self.labels, self.catalogue.vectors)) != "snapshot":
+            raise SystemExit(f"bench.py: {self.folder} holds an index that is of no use ({how}): remove the folder")
+        steps: dict[str, Any] = built["steps"]
+        return steps
 
     def start(self, steps: dict[str, Any]) -> None:
         """Open it once more, as Orthanc does when it starts."""

@@ -8,6 +8,7 @@ import pytest
 
 import bench
 from measuring import made, report
+from measuring.indexes import Archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def test_the_page_shows_what_there_is_between_its_marks(tmp_path: Path) -> None:
 def test_made_slices_come_series_by_series_and_the_catalogue_knows_whose_they_are(tmp_path: Path) -> None:
     rows = made.slices(620)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    assert rows[10] @ rows[11] > rows[10] @ rows[made.PER_SERIES + 10]
+    assert rows[10] @ rows[11] > rows[10] @ rows[made.LENGTHS[0] + 10]
     catalogue, labels = made.catalogue_of(tmp_path, rows)
     found = catalogue.series_of(labels.tolist())
     assert [found[label].orthanc_id for label in labels.tolist()] == [
@@ -51,3 +52,19 @@ def test_made_slices_come_series_by_series_and_the_catalogue_knows_whose_they_ar
     ]
     assert len({series.patient for series in found.values()}) == 3
     catalogue.close()
+
+
+def test_an_archive_that_is_kept_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    command = ["--keep", str(tmp_path / "kept"), "--out", str(tmp_path), "query", "--queries", "2", "--slices"]
+    assert bench.main([*command, "1000"]) == 0
+    (index,) = tmp_path.glob("kept/1000/index-*.bin")
+    before = index.stat().st_mtime_ns
+    assert bench.main([*command, "1000"]) == 0
+    assert index.stat().st_mtime_ns == before
+
+
+def test_an_archive_of_another_size_is_not_taken_for_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "built.json").write_text('{"slices": 7, "steps": {}}', encoding="utf-8")
+    with pytest.raises(SystemExit, match="holds 7 slices, not 1,000"):
+        Archive(tmp_path, 1000, {})
