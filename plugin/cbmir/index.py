@@ -104,11 +104,6 @@ class SliceIndex:
         with self._lock.read():
             return self._graph.search(vector, k)
 
-    def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return the (n, dim) vectors of these labels, or None if one of them is not here."""
-        with self._lock.read():
-            return self._graph.vectors(labels)
-
     def snapshot(self) -> None:
         """Write the graph to disk, whole or not at all.
 

@@ -76,11 +76,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """A series with the labels of its slices, (n,) int64, as they were indexed, of so many instances."""
+    """A series with the labels of its slices, (n,) int64, in the order in which they were indexed."""
 
     series: Series
     labels: NDArray[np.int64]
-    instances: int
 
 
 class Window(NamedTuple):

@@ -41,8 +41,8 @@ EXACT_LIMIT = 20_000
 SPARE = 2
 """Neighbours asked for, per one that is expected to fulfil a filter: those that do need not be spread evenly."""
 
-TAKEN_OUT = 8
-"""Neighbours that the graph finds while it gives one vector out, about: hnswlib makes a list of floats of each."""
+READ = 2
+"""Neighbours that the graph finds while one vector is read from the catalogue, about."""
 
 OUTWARD = (256, 1024, 4096, 16_384)
 """Neighbours among which something rare is looked for."""
@@ -169,7 +169,7 @@ class Search:
 
         def nearest(wanted: int) -> Neighbourhood:
             reach = SPARE * wanted * len(self._index) // max(1, len(selection))
-            if reach <= TAKEN_OUT * len(selection):
+            if reach <= READ * len(selection):
                 labels, similarities = self._kept(self._index.search(vector, reach), selection.holds, of_class)
                 if len(labels) >= wanted:
                     return labels[:wanted], similarities[:wanted]
@@ -249,10 +249,10 @@ class Search:
         return labels[order], similarities[order]
 
     def vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return labels and their vectors, from the index or, if one came or went meanwhile, from the catalogue."""
-        vectors = self._index.vectors(labels) if len(labels) else None
-        if vectors is not None:
-            return labels, vectors
+        """Return the labels of those that are still there, and their vectors.
+
+        From the catalogue: hnswlib takes five times as long to give vectors out, as it makes lists of floats of them.
+        """
         portions = list(self._catalogue.vectors(labels))
         if not portions:
             return np.empty(0, np.int64), np.empty((0, self._index.dim), np.float32)

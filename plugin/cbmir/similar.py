@@ -123,7 +123,7 @@ def _similar_to_volume(services: Services, query: Query, volume: Volume, caller:
         return services.volumes.cases(stacks, wanted, caller)
 
     asked = _Asked(query, query.criteria, caller, compared[volumes.middle(stacks)], indexed=True, find=find)
-    described = volumes.described(volume, members, stacks, compared)
+    described = volumes.described(services, volume, members, stacks, compared)
     return _answered(services, asked, is_slice=False) | {"prediction": None, "volume": described}
 
 

@@ -159,10 +159,7 @@ def _query_in_turn(stores: dict[str, Store], rows: NDArray[np.float32], queries:
 
 def _exact(store: Store, labels: NDArray[np.int64], query: NDArray[np.float32]) -> Any:
     """Return similarities of a filtered set, one by one, as a search with a selective filter does."""
-    vectors = store.index.vectors(labels)
-    if vectors is None:
-        vectors = np.concatenate([rows for _, rows in store.catalogue.vectors(labels)])
-    return vectors @ query
+    return np.concatenate([rows for _, rows in store.catalogue.vectors(labels)]) @ query
 
 
 def _count(store: Store) -> None:

@@ -113,8 +113,6 @@ def test_removed_labels_are_found_no_more_and_not_counted(tmp_path: Path) -> Non
     index.remove([1])
     assert len(index) == 97
     assert not {1, 2, 3} & set(index.search(source.rows[2], 50)[0].tolist())
-    assert index.vectors(np.array([2])) is None
-    assert index.vectors(np.array([999])) is None
 
 
 def test_what_came_and_went_many_times_hides_nothing(tmp_path: Path) -> None:
@@ -129,13 +127,6 @@ def test_what_came_and_went_many_times_hides_nothing(tmp_path: Path) -> None:
         for row in rows:
             assert set(index.search(row, 6)[0]) == set(labels)
         index.remove(labels.tolist())
-
-
-def test_vectors_are_given_back(tmp_path: Path) -> None:
-    source = Vectors(random_rows(30))
-    found = make(tmp_path, source).vectors(np.array([5, 3]))
-    assert found is not None
-    np.testing.assert_array_equal(found, [source.rows[5], source.rows[3]])
 
 
 def test_the_index_grows_beyond_its_first_capacity(tmp_path: Path) -> None:
@@ -563,7 +554,6 @@ def test_searches_go_on_while_vectors_come_go_and_are_saved(tmp_path: Path) -> N
                 assert set(labels.tolist()) <= known
                 assert np.isfinite(similarities).all()
                 assert (np.diff(similarities) <= 1e-6).all()
-                index.vectors(labels)
         except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
             trouble.append(error)
 

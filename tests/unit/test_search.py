@@ -188,10 +188,10 @@ def test_filtering_one_by_one_and_through_the_graph_agree(
     shelf: Shelf, filters: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(shelf)
-    monkeypatch.setattr(search_module, "TAKEN_OUT", 0)
+    monkeypatch.setattr(search_module, "READ", 0)
     exact = shelf.cases(filters=filters, k=10)
     assert all(case.best.slice.series.facts["SeriesDescription"] for case in exact)
-    monkeypatch.setattr(search_module, "TAKEN_OUT", 10**6)
+    monkeypatch.setattr(search_module, "READ", 10**6)
     assert patients(shelf.cases(filters=filters, k=10)) == patients(exact)
     monkeypatch.setattr(search_module, "EXACT_LIMIT", -1)
     assert patients(shelf.cases(filters=filters, k=10)) == patients(exact)
@@ -206,6 +206,12 @@ def test_a_filter_never_lowers_the_number_of_cases_below_what_there_is(shelf: Sh
     assert patients(shelf.cases(filters={"BodyPartExamined": "spine"}, min_similarity=-1)) == expected("rare")
 
 
+def vectors_of(shelf: Shelf, labels: list[int]) -> NDArray[np.float32]:
+    ((found, vectors),) = shelf.catalogue.vectors(np.array(labels))
+    assert found.tolist() == labels
+    return vectors
+
+
 @pytest.mark.parametrize("filters", [{}, {"PatientSex": "F"}])
 def test_cases_of_one_class_are_all_and_only_those(
     shelf: Shelf, filters: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -216,13 +222,12 @@ def test_cases_of_one_class_are_all_and_only_those(
     for number in range(2):
         found = shelf.cases(filters=filters, k=20, group="none", min_similarity=-1, predicted=number)
         labels = [case.best.slice.label for case in found]
-        vectors = shelf.index.vectors(np.array(labels))
-        assert vectors is not None
-        assert (classifier.classes(vectors) == number).all()
+        assert (classifier.classes(vectors_of(shelf, labels)) == number).all()
+        every = [case.best.slice.label for case in everything]
         of_class = [
-            case.best.slice.label
-            for case in everything
-            if classifier.classes(shelf.index.vectors(np.array([case.best.slice.label])))[0] == number
+            label
+            for label, its in zip(every, classifier.classes(vectors_of(shelf, every)), strict=True)
+            if its == number
         ]
         assert labels == of_class[:20]
         with monkeypatch.context() as patched:
@@ -231,20 +236,18 @@ def test_cases_of_one_class_are_all_and_only_those(
         assert [case.best.slice.label for case in again] == labels
 
 
-def test_a_filter_that_nearly_all_fulfil_takes_no_vector_out_of_the_graph(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_filter_that_nearly_all_fulfil_has_no_vector_read(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(shelf)
     asked: list[int] = []
-    vectors = shelf.index.vectors
-    monkeypatch.setattr(shelf.index, "vectors", lambda labels: asked.append(len(labels)) or vectors(labels))
+    vectors = shelf.catalogue.vectors
+    monkeypatch.setattr(shelf.catalogue, "vectors", lambda labels: asked.append(len(labels)) or vectors(labels))
     assert len(shelf.cases(filters={"Modality": "MR"}, k=10)) == 10
     assert not asked
 
 
 def test_unfiltered_cases_are_the_nearest_by_brute_force(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(shelf)
-    monkeypatch.setattr(search_module, "TAKEN_OUT", 0)
+    monkeypatch.setattr(search_module, "READ", 0)
     everything = shelf.cases(filters={"Modality": "MR"}, k=20)
     assert patients(shelf.cases(k=20)) == patients(everything)
 

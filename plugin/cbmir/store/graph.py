@@ -141,13 +141,6 @@ class Graph:
         order = np.argsort(-similarities, kind="stable")[:k]
         return labels[order], similarities[order]
 
-    def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return the (n, dim) vectors of these labels, or None if one of them is not here."""
-        try:
-            return np.asarray(self._linked.get_items(labels, return_type="numpy"), np.float32)
-        except RuntimeError:
-            return None
-
     def is_worn(self) -> bool:
         """Return whether a rebuild pays, or must be because something was deleted long ago."""
         if self.deleted > MOST_DELETED * max(SMALLEST_WORTH, len(self)):

@@ -76,9 +76,6 @@ class VectorIndex(Protocol):
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to k labels and their similarities, the most similar first."""
 
-    def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return the (n, dim) vectors of these labels, or None if they are to be had from the catalogue only."""
-
     def snapshot(self) -> None:
         """Save what the next start needs. Raises OSError if that cannot be written."""
 

@@ -55,6 +55,12 @@ class Remembering(Catalogue):
             **{label: found[row] for label, row in zip(labels, rows.tolist(), strict=True) if row in found},
         }
 
+    def _slices_of(self, rows: Sequence[int], model: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """As Catalogue._slices_of."""
+        known = self._known(model)
+        labels = known.of_series(np.array(rows, np.int64)).labels()
+        return labels, known.series_of(labels)
+
     def _many_series(self, rows: Collection[int]) -> dict[int, Series]:
         """As Catalogue._many_series; what was read stays until something is written."""
         commits, (then, known) = self.commits, self._read

@@ -14,9 +14,11 @@ from cbmir.store.sql import marks, portions, upsert
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from numpy.typing import NDArray
+
     from cbmir.store.database import Connection
 
-_MEMBER = np.dtype([("series", np.int64), ("label", np.int64), ("instance", np.int64)])
+_MEMBER = np.dtype([("label", np.int64), ("series", np.int64)])
 
 MIXED = "mixed"
 """Plane of a series whose slices lie in several, as those of a localizer do."""
@@ -51,30 +53,57 @@ class SeriesTable(Database):
 
     def members(self, orthanc_ids: Collection[str], model: str) -> list[Members]:
         """Return these series, and all series of these studies, with the slices that a model has seen of each."""
-        parts = [np.empty(0, _MEMBER)]
-        for some in portions(list(orthanc_ids)):
-            # an id is that of a series or of a study: two look-ups by index
-            for column in ("orthanc_id", "study_orthanc_id"):
-                rows = self._connection().execute(
-                    "SELECT series.id, label, instance.id FROM series JOIN instance ON instance.series = series.id"
-                    " JOIN slice ON slice.instance = instance.id"
-                    f" WHERE series.{column} IN ({marks(some)}) AND model = ?",
-                    [*some, model],
-                )
-                parts.append(np.fromiter(rows, _MEMBER))
-        # a study and one of its series may both be named
-        found = np.unique(np.concatenate(parts))
-        if not len(found):
+        numbers = self._named(orthanc_ids)
+        labels, owners = self._slices_of(numbers, model)
+        if not len(labels):
             return []
-        numbers, starts = np.unique(found["series"], return_index=True)
-        series = self._many_series(numbers.tolist())
+        order = np.lexsort((labels, owners))
+        there, starts = np.unique(owners[order], return_index=True)
+        series = self._many_series(there.tolist())
         return [
-            Members(series[number], some["label"], len(np.unique(some["instance"])))
-            for number, some in zip(numbers.tolist(), np.split(found, starts[1:]), strict=True)
+            Members(series[number], some)
+            for number, some in zip(there.tolist(), np.split(labels[order], starts[1:]), strict=True)
             if number in series
         ]
 
+    def indexed_of(self, orthanc_id: str, model: str) -> int:
+        """Return how many instances of a series or study a model has seen."""
+        rows = self._named([orthanc_id])
+        (number,) = (
+            self._connection()
+            .execute(
+                f"SELECT COUNT(*) FROM instance WHERE series IN ({marks(rows)})"
+                " AND EXISTS (SELECT 1 FROM slice WHERE instance = instance.id AND model = ?)",
+                [*rows, model],
+            )
+            .fetchone()
+        )
+        return int(number)
+
     # ---- beneath ----
+
+    def _named(self, orthanc_ids: Collection[str]) -> list[int]:
+        """Return the row ids of these series, and of all series of these studies."""
+        found: set[int] = set()
+        for some in portions(list(orthanc_ids)):
+            # an id is that of a series or of a study: two look-ups by index
+            for column in ("orthanc_id", "study_orthanc_id"):
+                rows = self._connection().execute(f"SELECT id FROM series WHERE {column} IN ({marks(some)})", some)
+                found.update(row for (row,) in rows)
+        return sorted(found)
+
+    def _slices_of(self, rows: Sequence[int], model: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the labels of the slices of these series in any order, and the row id of the series of each."""
+        parts = [np.empty(0, _MEMBER)]
+        for some in portions(rows):
+            found = self._connection().execute(
+                "SELECT label, series FROM instance JOIN slice ON slice.instance = instance.id"
+                f" WHERE series IN ({marks(some)}) AND model = ?",
+                [*some, model],
+            )
+            parts.append(np.fromiter(found, _MEMBER))
+        members = np.concatenate(parts)
+        return members["label"], members["series"]
 
     def _many_series(self, rows: Collection[int]) -> dict[int, Series]:
         """Return series by their row ids."""

@@ -63,15 +63,20 @@ def middle(stacks: Sequence[Stack]) -> int:
 
 
 def described(
-    volume: Volume, members: Sequence[Members], stacks: Sequence[Stack], compared: Mapping[int, CataloguedSlice]
+    services: Services,
+    volume: Volume,
+    members: Sequence[Members],
+    stacks: Sequence[Stack],
+    compared: Mapping[int, CataloguedSlice],
 ) -> dict[str, Any]:
     """Return what was asked about, as JSON."""
+    indexed = services.catalogue.indexed_of(volume.orthanc_id, services.embedder.model_id)
     return {
         "level": volume.level,
         "orthancId": volume.orthanc_id,
         "instances": volume.instances,
-        "indexed": sum(one.instances for one in members),
-        "message": _left_out(volume, members, stacks),
+        "indexed": indexed,
+        "message": _left_out(volume.instances, indexed, members, stacks),
         "series": [
             {
                 "orthancId": stack.series.orthanc_id,
@@ -87,11 +92,11 @@ def described(
     }
 
 
-def _left_out(volume: Volume, members: Sequence[Members], stacks: Sequence[Stack]) -> str | None:
+def _left_out(instances: int, indexed: int, members: Sequence[Members], stacks: Sequence[Stack]) -> str | None:
     """Return what is not compared and why, in sentences, or None."""
     said = []
-    if (missing := volume.instances - sum(one.instances for one in members)) > 0:
-        said.append(f"{missing} of {volume.instances} instances {'is' if missing == 1 else 'are'} not indexed (yet).")
+    if (missing := instances - indexed) > 0:
+        said.append(f"{missing} of {instances} instances {'is' if missing == 1 else 'are'} not indexed (yet).")
     if len(stacks) < len(members):
         said.append("Localizers are left out.")
     used = {stack.series.orthanc_id: len(stack.labels) for stack in stacks}

@@ -109,10 +109,6 @@ class PgvectorIndex:
             " LIMIT ?2) SELECT label, -(vector <#> ?1) FROM near ORDER BY 2 DESC LIMIT ?3"
         )
 
-    def vectors(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:  # noqa: ARG002 - none is here
-        """Return None: they are to be had from the catalogue."""
-        return None
-
     def snapshot(self) -> None:
         """Do nothing: the server keeps what it was told."""
 
