@@ -174,13 +174,18 @@ def test_studies_that_a_caller_may_not_see_leave_no_trace(archive: Archive, monk
     assert archive.cases(caller=Reader(QUERY)) == []
 
 
-def test_more_neighbours_are_looked_at_until_there_are_enough_cases(
+def test_ever_farther_neighbours_are_looked_at_until_there_are_enough_cases(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_module, "NEAREST", 2)
     for number in range(1, 6):
         archive.put(series(f"P{number}", number, **T1C), np.eye(6, DIM), noise=0.05 * number)
-    assert len(archive.cases(k=5)) == 5
+    rounds = ((6, 2), (2, 4), (1, 100))
+    numbers = []
+    for end in range(1, len(rounds) + 1):
+        monkeypatch.setattr(search_module, "ROUNDS", rounds[:end])
+        numbers.append(len(archive.cases(k=5)))
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 5
 
 
 def test_the_number_of_candidates_that_are_compared_is_limited(

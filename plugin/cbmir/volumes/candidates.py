@@ -38,9 +38,9 @@ class Probes:
 
     """
 
-    def __init__(self, query: Sequence[Stack]) -> None:
-        """Choose them."""
-        shares = evenly([len(stack.labels) for stack in query], PROBES)
+    def __init__(self, query: Sequence[Stack], most: int = PROBES) -> None:
+        """Choose at most so many, alike from each series; of more series, from the first."""
+        shares = evenly([len(stack.labels) for stack in query], most)
         chosen = [spread(stack.vectors, len(share)) for stack, share in zip(query, shares, strict=True)]
         self.vectors = np.concatenate([stack.vectors[places] for stack, places in zip(query, chosen, strict=True)])
         weights = np.concatenate([stack.weights[places] for stack, places in zip(query, chosen, strict=True)])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbmir.cases import DECIMALS, SLICES_SHOWN, Case, Hit, Match, eligible
-from cbmir.search import GROWTH
-from cbmir.volumes.candidates import Probes, promising
+from cbmir.volumes.candidates import PROBES, Probes, promising
 from cbmir.volumes.comparison import Found, compared, rows_of
 from cbmir.volumes.interaction import evenly, redundancy_weights
 from cbmir.volumes.question import stacks
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
     from cbmir.volumes.comparison import Comparison
     from cbmir.volumes.question import Stack
 
-NEAREST = 256
-"""Neighbours of each probe that are looked at first, many of which are of the query's own series; GROWTH times as many
-where they give too few cases."""
+ROUNDS = ((PROBES, 256), (8, 1024), (2, 4096), (1, 16_384))
+"""How many slices of the query look for candidates, and at how many neighbours each. Many of the first are of the
+query's own series, or of few patients; where they give too few cases, fewer look farther, for about the same cost."""
 
-FARTHEST = 1024
 CANDIDATES = 4
 """Candidates compared slice by slice at once, per case wanted, and no fewer than FEWEST_CANDIDATES."""
 
@@ -72,15 +70,15 @@ class VolumeSearch:
 
     def _candidates(self, query: Sequence[Stack], criteria: Criteria, allowed: Selection | None) -> Iterator[list[str]]:
         """Yield the Orthanc ids of series or studies to compare with, a portion at a time, each once."""
-        probes, own = Probes(query), query[0].series
+        own = query[0].series
         portion = max(FEWEST_CANDIDATES, CANDIDATES * criteria.k)
         yielded: set[str] = set()
 
         def candidate(series: Series) -> str | None:
             return _candidate(series, criteria.group) if eligible(series, own, criteria.same_patient) else None
 
-        nearest = NEAREST
-        while True:
+        for slices, nearest in ROUNDS:
+            probes = Probes(query, slices)
             near = self._search.many(probes.vectors, nearest, allowed)
             labels = np.unique(np.concatenate([labels for labels, _ in near]))
             series_of = self._catalogue.series_of(labels.tolist())
@@ -90,9 +88,8 @@ class VolumeSearch:
                     return
                 yielded.update(new[start : start + portion])
                 yield new[start : start + portion]
-            if nearest >= FARTHEST or all(len(labels) < nearest for labels, _ in near):
+            if all(len(labels) < nearest for labels, _ in near):
                 return
-            nearest *= GROWTH
 
     def _members(
         self, candidates: Sequence[str], group: Group, allowed: Selection | None, caller: Caller
