@@ -83,9 +83,7 @@ MEASUREMENTS = {
         "volumes",
         {
             "slices": (_SLICES, 100_000, 2000),
-            "length": ("slices of each series", 200, 100),
             "queries": (_QUERIES, 30, 3),
-            "threads": ("threads that build the index", 2, 2),
         },
     ),
     "postgresql": Measurement(

@@ -32,10 +32,8 @@ MR_BUT_ONE = 10
 MODEL = "made-000000000000"
 
 
-def slices(number: int, length: int | None = None) -> NDArray[np.float32]:
+def slices(number: int) -> NDArray[np.float32]:
     """Return (number, DIM) float32 unit rows: neighbours in a series alike, series of a protocol at equal heights too.
-
-    `length` is the number of slices of each series, LENGTHS in turn where it is not given.
 
     x = base + 0.7 t u + 0.5 (t² - 1/3) v + deviation of the series + noise, with t from -1 to 1 along the series.
     """
@@ -44,8 +42,7 @@ def slices(number: int, length: int | None = None) -> NDArray[np.float32]:
     inside = np.linalg.qr(random.standard_normal((DIM, SUBSPACE)))[0].T.astype(np.float32)
     share = 1 / np.arange(1, PROTOCOLS + 1)
     rows = np.empty((number, DIM), np.float32)
-    places = spans(number) if length is None else [range(start, start + length) for start in range(0, number, length)]
-    for span in places:
+    for span in spans(number):
         kind = random.choice(PROTOCOLS, p=share / share.sum())
         along = np.linspace(-1, 1, len(span), dtype=np.float32)[: number - span.start, None]
         along += np.float32(0.05 * random.standard_normal())
@@ -59,7 +56,8 @@ def slices(number: int, length: int | None = None) -> NDArray[np.float32]:
 
 def spans(number: int) -> list[range]:
     """Return the places of the slices of each series in an archive of so many; the last may go beyond it."""
-    found, start = [], 0
+    found: list[range] = []
+    start = 0
     while start < number:
         found.append(range(start, start + LENGTHS[len(found) % len(LENGTHS)]))
         start = found[-1].stop

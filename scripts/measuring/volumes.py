@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,48 +13,48 @@ from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
 from cbmir.access import ANYONE
-from cbmir.index import SliceIndex
-from cbmir.records import Embedded, Series
 from cbmir.search import Criteria, Search
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.volumes.search import VolumeSearch
 from measuring import made
-from measuring.made import DIM
+from measuring.indexes import Archive, folder_for
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-MODEL = "made-000000000000"
 STEPS = ((Search, "many"), (Search, "vectors"), (SqliteCatalogue, "series_of"), (SqliteCatalogue, "members"))
 """What is timed within a query; of `slices`, only that of the answer."""
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the milliseconds of queries by a series, on the wall and on processors, and those of their steps."""
-    with tempfile.TemporaryDirectory(prefix="volumes-") as folder:
-        catalogue = SqliteCatalogue(Path(folder) / "catalogue.sqlite")
-        index = SliceIndex(Path(folder), dim=DIM, model=MODEL, threads=options.threads)
-        series = _fill(catalogue, index, options.slices, options.length)
-        volumes = VolumeSearch(catalogue, Search(catalogue, index, MODEL, None), MODEL)
-        chosen = np.random.default_rng(1).choice(len(series), min(options.queries, len(series)), replace=False)
+    """Return the milliseconds of queries by the longest series, on the wall and on processors, and of their steps."""
+    with folder_for(options) as folder:
+        archive = Archive(folder, options.slices, {})
+        archive.catalogue.prepare(made.MODEL)
+        volumes = VolumeSearch(
+            archive.catalogue, Search(archive.catalogue, archive.index, made.MODEL, None), made.MODEL
+        )
+        spans = [span for span in made.spans(options.slices) if span.stop <= options.slices]
+        longest = max(map(len, spans))
+        spans = [span for span in spans if len(span) == longest]
+        chosen = np.random.default_rng(1).choice(len(spans), min(options.queries, len(spans)), replace=False)
         steps: defaultdict[str, list[float]] = defaultdict(list)
-        wall, processor = [], []
+        wall, processor, cases = [], [], []
         with _timed(steps):
             for number in tqdm(chosen.tolist(), desc="queries", disable=None):
+                asked = made.series_of(spans[number].start).orthanc_id
                 start = time.perf_counter(), time.process_time()
-                stacks = volumes.stacks(catalogue.members([series[number]], MODEL))
-                cases = volumes.cases(stacks, Criteria(), ANYONE)
+                stacks = volumes.stacks(archive.catalogue.members([asked], made.MODEL))
+                cases.append(len(volumes.cases(stacks, Criteria(), ANYONE)))
                 wall.append(time.perf_counter() - start[0])
                 processor.append(time.process_time() - start[1])
-                assert cases
-        catalogue.close()
+        archive.catalogue.close()
     found = {
         "slices": options.slices,
-        "slicesOfASeries": options.length,
+        "slicesOfTheQuery": longest,
         "queries": len(chosen),
+        "fewestCases": min(cases),
         "wall": _milliseconds(wall),
         "processor": _milliseconds(processor),
         "stepsOnProcessors": {
@@ -70,29 +68,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         found["stepsOnProcessors"],
     )
     return found
-
-
-def _fill(catalogue: SqliteCatalogue, index: SliceIndex, slices: int, length: int) -> list[str]:
-    """Fill catalogue and index with series of one length, each of a patient of its own; return their Orthanc ids."""
-    rows = made.slices(slices, length)
-    names, labels = [], []
-    for number in tqdm(range(slices // length), desc="series", disable=None):
-        ids = [f"{number:08d}-{level}" for level in ("series", "study", "patient")]
-        series = Series(ids[0], ids[1], ids[2], ids[2], f"1.{number}", f"1.{number}.1", {"Modality": "MR"}, "axial")
-        instances = [f"{number:08d}-{place}" for place in range(length)]
-        catalogue.enqueue(instances)
-        for place, name in enumerate(instances):
-            vector = rows[number * length + place]
-            came, _ = catalogue.record(Embedded(name, f"1.{number}.1.{place}", series, 1, {1: vector}), MODEL)
-            labels += came
-        names.append(ids[0])
-    places = {label: place for place, label in enumerate(labels)}
-
-    def vectors(wanted: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        yield wanted, rows[[places[label] for label in wanted.tolist()]]
-
-    index.rebuild(lambda: np.array(labels, np.int64), vectors)
-    return names
 
 
 @contextmanager
