@@ -1,13 +1,13 @@
-"""Bring diagnoses from a table into Orthanc, or out of it, as metadata of studies and series that the plugin shows.
+"""Bring diagnoses from a table into Orthanc, or out of it, as metadata that the plugin shows with the pictures.
 
     .venv/bin/python scripts/labels.py import --orthanc http://localhost:8042 labels.csv --dry-run
     .venv/bin/python scripts/labels.py import --orthanc http://localhost:8042 labels.csv
     .venv/bin/python scripts/labels.py export --orthanc http://localhost:8042 --out labels.csv [UID ...]
 
-The table has the columns StudyInstanceUID or SeriesInstanceUID (the series counts where both are given), label, and
-provenance: on what ground it is said, such as histology, follow-up, report, teaching file. A label is added where the
-same text with the same provenance is not there yet; nothing is changed or removed, unless --replace makes the labels of
-every study and series in the table those that the table names. So the same import twice changes nothing.
+The table has a column StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID (the narrowest counts where several are
+given), label, and provenance: on what ground it is said, such as histology, follow-up, report, teaching file. A label
+is added where the same text with the same provenance is not there yet; nothing is changed or removed, unless --replace
+makes the labels of whatever the table names those of the table. So the same import twice changes nothing.
 
 Exit status: 0 all done, 1 nothing could be done, 3 done but for the lines that are named.
 """
@@ -46,7 +46,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     into.add_argument("--dry-run", action="store_true", help="only say what would be done")
     into.add_argument("--replace", action="store_true", help="remove labels that the table does not name")
     out = ways.add_parser("export", help="from Orthanc into a table")
-    out.add_argument("uids", nargs="*", metavar="UID", help="of these studies and series only")
+    out.add_argument("uids", nargs="*", metavar="UID", help="of these studies, series and instances only")
+    out.add_argument("--instances", action="store_true", help="also labels of single instances: a request for each")
     out.add_argument("--out", type=Path, metavar="CSV", help="write the table here (default: the terminal)")
     for way in (into, out):
         way.add_argument("--orthanc", required=True, metavar="URL", help="such as http://localhost:8042")
@@ -75,7 +76,9 @@ def bring_in(options: argparse.Namespace) -> int:
 def bring_out(options: argparse.Namespace) -> int:
     """Write a table; return the exit status."""
     with connection.connect(options.orthanc, options) as orthanc:
-        lines = list(tqdm(gather(orthanc, options.uids), desc="read", unit="label", disable=None))
+        lines = list(
+            tqdm(gather(orthanc, options.uids, instances=options.instances), desc="read", unit="label", disable=None)
+        )
     with options.out.open("w", newline="", encoding="utf-8") if options.out else nullcontext(sys.stdout) as file:
         label_table.write(lines, file)
     if options.out:

@@ -55,13 +55,17 @@ def labelled_series(orthanc: Orthanc, lines: Iterable[Labelled], modalities: Seq
     Raises
     ------
     TableError
-        Two labels for one study or series, or nothing of all this is in the archive.
+        Two labels for one study or series, a label of an instance, or nothing of all this is in the archive.
 
     """
     of_series: dict[str, str] = {}
     of_studies: dict[str, str] = {}
     unknown: list[str] = []
     for (level, uid), said in tqdm(by_resource(lines).items(), desc="find", unit="UID", leave=False, disable=None):
+        if level == "instances":
+            raise TableError(
+                f"{said[0].where} is about an instance: a network learns from labels of studies and series"
+            )
         if len({one.label for one in said}) > 1:
             wheres = listed(one.where for one in said)
             raise TableError(f"{UIDS[level]} {uid} has several labels ({wheres}): a picture can be of one class only")

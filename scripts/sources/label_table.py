@@ -1,4 +1,4 @@
-"""Tables of labels: StudyInstanceUID or SeriesInstanceUID, label, provenance; one line for each thing said."""
+"""Tables of labels: the UID of a study, series or instance, label, provenance; one line for each thing said."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-UIDS = {"series": "SeriesInstanceUID", "studies": "StudyInstanceUID"}
-"""Columns that name what is labelled, by Orthanc's word for the level; the narrower one decides where both do."""
+UIDS = {"instances": "SOPInstanceUID", "series": "SeriesInstanceUID", "studies": "StudyInstanceUID"}
+"""Columns that name what is labelled, by Orthanc's word for the level; the narrowest one decides where several do."""
 
-COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "label", "provenance")
+COLUMNS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "label", "provenance")
 
 
 class Labelled(NamedTuple):
-    """One thing that is said of a study or series.
+    """One thing that is said of a study, series or instance.
 
-    `level` is "studies" or "series". `provenance` tells on what ground it is said (histology, follow-up, report,
-    teaching file, …) and may be empty. `where` tells where that was read, for messages.
+    `level` is "studies", "series" or "instances". `provenance` tells on what ground it is said (histology, follow-up,
+    report, teaching file, …) and may be empty. `where` tells where that was read, for messages.
     """
 
     level: str
@@ -45,7 +45,7 @@ def read(path: Path) -> list[Labelled]:
     """
     columns, lines = records(path, ["label"])
     if not set(UIDS.values()) & set(columns):
-        raise TableError(f"{path} has neither a column StudyInstanceUID nor SeriesInstanceUID")
+        raise TableError(f"{path} has no column {', '.join(reversed(UIDS.values()))}")
     found, wrong = [], []
     for line, values in lines:
         level = next((level for level, column in UIDS.items() if values.get(column)), "")

@@ -1,4 +1,4 @@
-"""Labels as Orthanc keeps them: JSON under a metadata of a study or series, merged into what is there."""
+"""Labels as Orthanc keeps them: JSON under a metadata of a study, series or instance, merged into what is there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sources.orthanc_client import Orthanc
 
 PAGE = 200
-"""Studies or series listed in one request."""
+"""Studies, series or instances listed in one request."""
 
 TRIES = 3
 """A merge begins anew so often when somebody else was faster."""
@@ -54,7 +54,7 @@ def by_resource(lines: Iterable[Labelled]) -> dict[tuple[str, str], list[Labelle
 
 
 def put(orthanc: Orthanc, lines: Sequence[Labelled], outcome: Import, *, replace: bool, dry: bool) -> None:
-    """Carry out the lines that speak of one study or series.
+    """Carry out the lines that speak of one study, series or instance.
 
     A label is there if one of the same text and provenance is. What is missing is added, what is there stays as it is,
     with all that others wrote beside it; `replace` removes what the lines do not name, also what is not in our form.
@@ -100,9 +100,13 @@ def _merge(orthanc: Orthanc, resource: Resource, lines: Sequence[Labelled], *, r
     raise refused or AssertionError
 
 
-def gather(orthanc: Orthanc, uids: Sequence[str] = ()) -> Iterator[Labelled]:
-    """Yield the labels of all studies and series, or of those with these UIDs; what is no label is passed over."""
-    for resource, uid in _named(orthanc, uids) if uids else _all(orthanc):
+def gather(orthanc: Orthanc, uids: Sequence[str] = (), *, instances: bool = False) -> Iterator[Labelled]:
+    """Yield the labels of all studies and series, with `instances` of these too, or of whatever has one of these UIDs.
+
+    What is no label is passed over.
+    """
+    levels = ("studies", "series", "instances") if instances else ("studies", "series")
+    for resource, uid in _named(orthanc, uids) if uids else _all(orthanc, levels):
         try:
             said = entries(orthanc.said(resource).text)
         except NotLabelsError:
@@ -115,14 +119,14 @@ def _named(orthanc: Orthanc, uids: Sequence[str]) -> Iterator[tuple[Resource, st
     for uid in uids:
         found = orthanc.find(uid)
         if not found:
-            raise OrthancError(f"{orthanc.url} has no study or series {uid}")
+            raise OrthancError(f"{orthanc.url} has no study, series or instance {uid}")
         yield from ((resource, uid) for resource in found)
 
 
-def _all(orthanc: Orthanc) -> Iterator[tuple[Resource, str]]:
-    for level, column in (("studies", UIDS["studies"]), ("series", UIDS["series"])):
+def _all(orthanc: Orthanc, levels: Sequence[str]) -> Iterator[tuple[Resource, str]]:
+    for level in levels:
         since = 0
         while page := orthanc.get(f"/{level}?expand&since={since}&limit={PAGE}"):
             for one in page:
-                yield Resource(level, one["ID"]), one["MainDicomTags"][column]
+                yield Resource(level, one["ID"]), one["MainDicomTags"][UIDS[level]]
             since += len(page)

@@ -27,7 +27,7 @@ POLL_S = 0.2
 REFUSED = (400, 404, 409, 415)
 """What Orthanc answers to a file that it cannot read as DICOM; 404 is for one without the UIDs that it files by."""
 
-LEVELS = {"Study": "studies", "Series": "series"}
+LEVELS = {"Study": "studies", "Series": "series", "Instance": "instances"}
 """What Orthanc calls a level, and where its REST API has it."""
 
 
@@ -55,7 +55,7 @@ class Stored:
 
 
 class Resource(NamedTuple):
-    """A study or series of Orthanc: "studies" or "series", and its id."""
+    """A study, series or instance of Orthanc: "studies", "series" or "instances", and its id."""
 
     level: str
     orthanc_id: str
@@ -184,12 +184,12 @@ class Orthanc:
         )
 
     def find(self, uid: str) -> list[Resource]:
-        """Return the studies and series that bear a UID: none, one, or as many as patients were given it."""
+        """Return the studies, series and instances that bear a UID: none, one, or as many as patients were given it."""
         found = self._request("POST", "/tools/lookup", content=uid.encode()).json()
         return [Resource(LEVELS[one["Type"]], one["ID"]) for one in found if one["Type"] in LEVELS]
 
     def said(self, resource: Resource) -> Said:
-        """Return what the labels' metadata of a study or series holds."""
+        """Return what the labels' metadata of a resource holds."""
         answer = self._http_request("GET", self._labels_of(resource))
         if answer.status_code == httpx.codes.NOT_FOUND:
             return Said(None, "")
@@ -197,7 +197,7 @@ class Orthanc:
         return Said(answer.text, answer.headers.get("ETag", ""))
 
     def say(self, resource: Resource, text: str, revision: str = "") -> None:
-        """Replace what the labels' metadata of a study or series holds.
+        """Replace what the labels' metadata of a resource holds.
 
         Raises
         ------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orthanc_process import OrthancProcess
 
-HEADING = ("StudyInstanceUID", "SeriesInstanceUID", "label", "provenance")
+HEADING = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "label", "provenance")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,18 @@ def shared(make_shared_orthanc: Callable[..., OrthancProcess]) -> OrthancProcess
 @pytest.fixture
 def archive(shared: OrthancProcess) -> OrthancProcess:
     """Return it without labels."""
-    for level in ("studies", "series"):
+    for level in ("studies", "series", "instances"):
         for orthanc_id in shared.http.get(f"/{level}").json():
             shared.http.delete(f"/{level}/{orthanc_id}/metadata/3872")
     return shared
 
 
 def table(folder: Path, *lines: tuple[str, str, str, str]) -> Path:
+    """Write lines of study, series, label and provenance."""
+    return whole_table(folder, *((study, series, "", *said) for study, series, *said in lines))
+
+
+def whole_table(folder: Path, *lines: tuple[str, ...]) -> Path:
     path = folder / "labels.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([HEADING, *lines])
@@ -77,6 +82,22 @@ def test_labels_of_studies_and_series_reach_the_answers(archive: OrthancProcess,
         return answer["query"]["labels"] == [OEDEMA] and answer["cases"][0]["labels"] == [MENINGIOMA]
 
     wait_for(answered, "the plugin shows the labels")
+
+
+def test_a_label_of_an_instance_is_said_of_it_alone(
+    archive: OrthancProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance = uid("P2", 1, 2, 1)
+    assert run("import", archive, whole_table(tmp_path, (uid("P2", 1), SERIES, instance, "oedema", "report"))) == 0
+    assert [metadata(archive, one) for one in (instance, SERIES)] == [[OEDEMA], []]
+    (found,) = archive.http.post("/tools/lookup", content=instance).json()
+    wait_for(lambda: archive.similar(found["ID"])["query"]["labels"] == [OEDEMA], "the plugin shows the label")
+    capsys.readouterr()
+    assert run("export", archive) == 0
+    assert run("export", archive, "--instances") == 0
+    assert run("export", archive, instance) == 0
+    heading, line = ",".join(HEADING), f",,{instance},oedema,report"
+    assert capsys.readouterr().out.splitlines() == [heading, heading, line, heading, line]
 
 
 def test_importing_twice_changes_nothing(
@@ -148,12 +169,12 @@ def test_what_is_exported_can_be_imported_elsewhere(
     with out.open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [
             list(HEADING),
-            [STUDY, "", "Glioblastom, grün", "Histologie"],
-            ["", SERIES, "oedema", ""],
+            [STUDY, "", "", "Glioblastom, grün", "Histologie"],
+            ["", SERIES, "", "oedema", ""],
         ]
     capsys.readouterr()
     assert run("export", archive, SERIES) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == [f",{SERIES},oedema,"]
+    assert capsys.readouterr().out.splitlines()[1:] == [f",{SERIES},,oedema,"]
     assert run("import", archive, out) == 0
     assert capsys.readouterr().out == "2 there\n"
 
@@ -163,7 +184,7 @@ def test_what_is_exported_can_be_imported_elsewhere(
     [
         ("StudyInstanceUID,label\n1.2,\n", "line 2: needed are a UID and a label"),
         (f"StudyInstanceUID,label\n1.2,{'x' * (LABEL_LENGTH + 1)}\n", "at most 64"),
-        ("study,label\n1.2,glioma\n", "neither a column StudyInstanceUID nor SeriesInstanceUID"),
+        ("study,label\n1.2,glioma\n", "no column StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID"),
         ("StudyInstanceUID;diagnosis\n1.2;glioma\n", "no column 'label'; it has StudyInstanceUID, diagnosis"),
         ("StudyInstanceUID,label\n1.2,a,b\n", "line 2: 3 values under a heading of 2 columns"),
         ("", "no column 'label'; it has none"),

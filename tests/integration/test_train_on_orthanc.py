@@ -246,12 +246,22 @@ def test_what_cannot_be_learnt_from_is_said_in_a_sentence(
     assert sentence in str(raised.value)
 
 
+def test_a_label_of_a_single_instance_is_not_taken_for_one_of_its_study(
+    cohort: Path, options: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    study = rows(cohort / "labels.csv")[0]["StudyInstanceUID"]
+    table = tmp_path / "labels.csv"
+    table.write_text(f"StudyInstanceUID,SOPInstanceUID,label\n{study},1.2.3,glioma\n")
+    with pytest.raises(TableError, match="line 2 is about an instance"):
+        data.load(train.arguments(options(tmp_path, "--labels", table)))
+
+
 def test_rows_that_are_not_in_the_archive_are_named(
     cohort: Path, options: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "labels.csv"
     known = (cohort / "labels.csv").read_text()
-    table.write_text(f"{known}{uid('nobody', 1)},,glioma,\n")
+    table.write_text(f"{known}{uid('nobody', 1)},,,glioma,\n")
     data.load(train.arguments(options(tmp_path, "--labels", table)))
     assert f"StudyInstanceUID {uid('nobody', 1)} (line {len(known.splitlines()) + 1})" in capsys.readouterr().out
 
