@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from heapq import nsmallest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cbmir.answering.eligible import Eligible
 from cbmir.answering.expansion import expanded
-from cbmir.cases import DECIMALS, Case, Group, Hit, SamePatient, eligible, key, rank_visible, reordered
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
+from cbmir.store.belonging import NONE
+from cbmir.store.owners import patient_number, study_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,15 +29,20 @@ if TYPE_CHECKING:
 
     Neighbourhood = tuple[NDArray[np.int64], NDArray[np.float32]]
     Keep = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
-    Neighbours = Callable[[int], Neighbourhood]
+    Neighbours = Callable[[int], "Near"]
 
-FIRST_FETCH = 8
-"""Neighbours asked for first, per case wanted: a series often gives several of the nearest."""
+FIRST_FETCH = 25
+"""Neighbours asked for first, per case wanted: a series often gives several of the nearest, the query's own most."""
 
 CANDIDATES = 2
 """Cases of which those to show are chosen, per case wanted, where the first hits have a say in the order."""
 
 GROWTH = 4
+"""Times as many neighbours are asked for next, at most and where nothing says how many are needed."""
+
+MARGIN = 1.5
+"""Neighbours asked for next, per one that is expected to be needed."""
+
 EXACT_LIMIT = 20_000
 """Filtered sets up to this size are compared one by one, where the graph does not soon meet enough of them."""
 
@@ -68,38 +76,12 @@ class Criteria:
     """Number of the class that slices must look most like."""
 
 
-@dataclass(slots=True)
-class Eligible:
-    """Slices by falling similarity, each with the number of its group, counted in the order of their best slices."""
+class Near(NamedTuple):
+    """Slices by falling similarity: their labels and similarities, (n,) each, and whether there are no more."""
 
-    labels: list[int] = field(default_factory=list)
-    similarities: list[float] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-
-    @property
-    def number_of_groups(self) -> int:
-        """The number of patients, studies or slices that there are."""
-        return max(self.groups, default=-1) + 1
-
-    def best(self, number: int) -> Eligible:
-        """Return the slices of the first so many groups, and of those whose best are as good to the last digit told."""
-        if self.number_of_groups <= number:
-            return self
-        last = self.similarities[self.groups.index(number - 1)]
-        beyond = next(
-            (
-                group
-                for group in range(number, self.number_of_groups)
-                if round(self.similarities[self.groups.index(group)], DECIMALS) < round(last, DECIMALS)
-            ),
-            self.number_of_groups,
-        )
-        kept = [place for place, group in enumerate(self.groups) if group < beyond]
-        return Eligible(
-            [self.labels[place] for place in kept],
-            [self.similarities[place] for place in kept],
-            [self.groups[place] for place in kept],
-        )
+    labels: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    are_all: bool
 
 
 class Search:
@@ -133,31 +115,37 @@ class Search:
         candidates = CANDIDATES * at_least if self._expand else criteria.k
         wanted = at_least * FIRST_FETCH
         while True:
-            labels, similarities = neighbours(wanted)
+            labels, similarities, are_all = neighbours(wanted)
             near = similarities >= criteria.min_similarity
             found = self._eligible(labels[near], similarities[near], query, criteria)
+            groups = found.number_of_groups
             # no farther neighbour could give another case, or whoever may see little would have too much looked at
-            is_last = len(labels) < wanted or not near.all() or (wanted >= FARTHEST and not caller.sees_all)
-            if is_last or found.number_of_groups >= criteria.k:
-                hits = self._hits(found.best(candidates) if caller.sees_all else found)
+            is_last = are_all or not near.all() or (wanted >= FARTHEST and not caller.sees_all)
+            if is_last or groups >= criteria.k:
+                hits = self._hits(found.best(candidates) if caller.sees_all else found, query, criteria)
                 cases = rank_visible(hits, criteria.group, candidates, caller.studies)
                 if is_last or len(cases) >= criteria.k:
                     return self._by_first_hits(vector, cases)[: criteria.k]
-            wanted *= GROWTH
+                groups = len(cases)
+            wanted = _more(wanted, groups, criteria.k)
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""
         if any(condition.kind == "other" for condition in criteria.conditions):
-            return lambda _: self._outward(vector, criteria.conditions)
+            return lambda _: Near(*self._outward(vector, criteria.conditions), are_all=True)
         of_class = self._of_class(criteria.predicted)
         selection = self.selection(query, criteria)
-        if selection is None and of_class is None:
-            return lambda n: self._index.search(vector, n)
         if selection is None:
-            return lambda n: self._filtered(vector, n, of_class)
+            return lambda n: self._passing(vector, n, of_class)
         if len(selection) <= EXACT_LIMIT:
             return self._among(vector, selection, of_class)
-        return lambda n: self._filtered(vector, n, selection.holds, of_class)
+        per_one = len(self._index) / max(1, len(selection))
+        return lambda n: self._passing(vector, int(n * per_one), selection.holds, of_class)
+
+    def _passing(self, vector: NDArray[np.float32], fetch: int, *keeps: Keep | None) -> Near:
+        """Return those of the nearest `fetch` slices that are to be kept."""
+        found = self._index.search(vector, fetch)
+        return Near(*self._kept(found, *keeps), are_all=len(found[0]) < fetch)
 
     def _among(self, vector: NDArray[np.float32], selection: Selection, of_class: Keep | None) -> Neighbours:
         """Return a function that gives the nearest n of a selection, by the graph or one by one: whichever is less."""
@@ -167,14 +155,14 @@ class Search:
             allowed = selection.labels()
             return self._exact(vector, allowed if of_class is None else allowed[of_class(allowed)])
 
-        def nearest(wanted: int) -> Neighbourhood:
+        def nearest(wanted: int) -> Near:
             reach = SPARE * wanted * len(self._index) // max(1, len(selection))
             if reach <= READ * len(selection):
-                labels, similarities = self._kept(self._index.search(vector, reach), selection.holds, of_class)
-                if len(labels) >= wanted:
-                    return labels[:wanted], similarities[:wanted]
+                near = self._passing(vector, reach, selection.holds, of_class)
+                if len(near.labels) >= wanted:
+                    return near
             labels, similarities = one_by_one()
-            return labels[:wanted], similarities[:wanted]
+            return Near(labels[:wanted], similarities[:wanted], are_all=len(labels) <= wanted)
 
         return nearest
 
@@ -261,25 +249,21 @@ class Search:
     def _eligible(
         self, labels: NDArray[np.int64], similarities: NDArray[np.float32], query: Series, criteria: Criteria
     ) -> Eligible:
-        """Return those of the slices that may be shown for a slice of the series `query`."""
-        series = self._catalogue.series_of(labels.tolist())
-        groups: dict[object, int] = {}
-        found = Eligible()
-        for label, similarity in zip(labels.tolist(), similarities.tolist(), strict=True):
-            its = series.get(label)
-            if its is not None and eligible(its, query, criteria.same_patient):
-                found.labels.append(label)
-                found.similarities.append(min(1.0, similarity))
-                found.groups.append(groups.setdefault(key(label, its, criteria.group), len(groups)))
-        return found
+        """Return those of the slices that may be shown for a slice of the series `query`, as `cases.eligible`."""
+        studies, patients = self._catalogue.owners(labels, self._model)
+        kept = (studies != NONE) & (studies != study_number(query))
+        if criteria.same_patient != "include":
+            kept &= (patients == patient_number(query)) == (criteria.same_patient == "only")
+        keys = {"patient": patients, "study": studies, "none": labels}[criteria.group]
+        return Eligible.grouped(labels[kept], similarities[kept], keys[kept])
 
-    def _hits(self, found: Eligible) -> list[Hit]:
+    def _hits(self, found: Eligible, query: Series, criteria: Criteria) -> list[Hit]:
         """Return the slices that are still there, with all that is known of them."""
-        slices = self._catalogue.slices(found.labels)
+        slices = self._catalogue.slices(found.labels.tolist())
         return [
             Hit(slices[label], similarity)
-            for label, similarity in zip(found.labels, found.similarities, strict=True)
-            if label in slices
+            for label, similarity in zip(found.labels.tolist(), found.similarities.tolist(), strict=True)
+            if label in slices and eligible(slices[label].series, query, criteria.same_patient)
         ]
 
     def _by_first_hits(self, vector: NDArray[np.float32], cases: list[Case]) -> list[Case]:
@@ -295,3 +279,9 @@ class Search:
         hits, best = vectors[np.newaxis, : len(first)], vectors[len(first) :]
         (moved,) = expanded(vector[np.newaxis], hits, np.array([[hit.similarity for hit in first]], np.float32))
         return reordered(cases, (best @ moved).tolist())
+
+
+def _more(wanted: int, groups: int, k: int) -> int:
+    """Return how many neighbours to ask for next, where so many gave fewer than k groups."""
+    expected = MARGIN * k / groups if 0 < groups < k else GROWTH
+    return int(wanted * min(GROWTH, max(2, expected)))

@@ -124,15 +124,18 @@ class Belonging:
         self._number = len(labels)
         self._labels[: self._number], self._series[: self._number] = labels, series
 
-    def discard(self, labels: Sequence[int]) -> None:
-        """Forget slices; unknown ones are passed over."""
+    def discard(self, labels: Sequence[int]) -> NDArray[np.int64]:
+        """Forget slices; unknown ones are passed over. Return the row ids of series that have none left."""
         wanted = np.unique(np.array(labels, np.int64))
         with self._lock:
             known = self._known()
             there = wanted[known.series_of(wanted) != NONE]
             places = known.places(there)
-            np.subtract.at(self._slices, known.series[places], 1)
+            series = known.series[places]
+            np.subtract.at(self._slices, series, 1)
             known.series[places] = NONE
+            touched: NDArray[np.int64] = np.unique(series).astype(np.int64)
+            return np.extract(self._slices[touched] == 0, touched)
 
     def series_of(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row ids of the series that slices belong to, NONE for those that are not known."""

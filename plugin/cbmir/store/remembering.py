@@ -8,10 +8,11 @@ import numpy as np
 
 from cbmir.catalogue import Catalogue
 from cbmir.store.belonging import NONE, Belonging, Listed
-from cbmir.store.sql import clauses
+from cbmir.store.owners import Owners, OwnersOfSeries
+from cbmir.store.sql import clauses, marks, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +33,7 @@ class Remembering(Catalogue):
     def __init__(self) -> None:
         """Know nothing yet."""
         self._belonging: dict[str, Belonging] = {}
+        self._owners = OwnersOfSeries()
         self._filters: dict[_Filter, tuple[int, NDArray[np.int64]]] = {}
         self._read: tuple[int, dict[int, Series]] = (0, {})
 
@@ -60,6 +62,16 @@ class Remembering(Catalogue):
         known = self._known(model)
         labels = known.of_series(np.array(rows, np.int64)).labels()
         return labels, known.series_of(labels)
+
+    def owners(self, labels: NDArray[np.int64], model: str) -> Owners:
+        """As SeriesTable.owners."""
+        return self._owners.of(self._known(model).series_of(labels), self._read_owners)
+
+    def _read_owners(self, rows: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+        for some in portions(rows):
+            yield from self._connection().execute(
+                f"SELECT id, study_orthanc_id, patient FROM series WHERE id IN ({marks(some)})", some
+            )
 
     def _many_series(self, rows: Collection[int]) -> dict[int, Series]:
         """As Catalogue._many_series; what was read stays until something is written."""
@@ -146,5 +158,5 @@ class Remembering(Catalogue):
     def _without(self, gone: list[int]) -> list[int]:
         if gone:
             for belonging in list(self._belonging.values()):
-                belonging.discard(gone)
+                self._owners.discard(belonging.discard(gone))
         return gone

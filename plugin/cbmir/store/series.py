@@ -8,7 +8,9 @@ import numpy as np
 
 from cbmir.answering.matching import age_in_days
 from cbmir.records import FACTS, Members, Series
+from cbmir.store.belonging import NONE
 from cbmir.store.database import Database
+from cbmir.store.owners import Owners, patient_number, study_number
 from cbmir.store.sql import marks, portions, upsert
 
 if TYPE_CHECKING:
@@ -50,6 +52,15 @@ class SeriesTable(Database):
             )
         found = self._many_series(set(rows.values()))
         return {label: found[row] for label, row in rows.items() if row in found}
+
+    def owners(self, labels: NDArray[np.int64], model: str) -> Owners:  # noqa: ARG002 - for those that keep them by model
+        """Return studies and patients of a model's slices."""
+        series = self.series_of(labels.tolist())
+        found = [series.get(label) for label in labels.tolist()]
+        return Owners(
+            np.array([NONE if one is None else study_number(one) for one in found], np.int64),
+            np.array([NONE if one is None else patient_number(one) for one in found], np.int64),
+        )
 
     def members(self, orthanc_ids: Collection[str], model: str) -> list[Members]:
         """Return these series, and all series of these studies, with the slices that a model has seen of each."""
