@@ -13,6 +13,7 @@ from cbmir.ingest.change import Change
 from cbmir.ingest.filling import Filling
 from cbmir.ingest.inbox import QUEUE_LIMIT
 from cbmir.ingest.rebuilding import Rebuilding
+from cbmir.watching.memory import Memory
 from cbmir.watching.selfcheck import SelfChecks
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Indexer:
         self._rebuilding = Rebuilding(catalogue, inbox.closed, log)
         self._change = Change(catalogue, spaces, self._filling, self._answer_with)
         self._checks = self._new_checks()
+        self._memory = Memory()
 
     def run(self) -> None:
         """Index until the inbox is closed. No failure but one ends the loop.
@@ -110,6 +112,7 @@ class Indexer:
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
                     self._publish()
                     self._maintain()
+                    self._memory.run_due()
                     housekeeping = now
                 if now - snapshot > 60 * self._settings.snapshot_minutes:
                     snapshot = now

@@ -25,6 +25,9 @@ ORTHANC = "/usr/sbin/Orthanc"
 PATIENCE_SECONDS = 120
 """What has not come about by then hangs: no wait of the tests says how fast something must be."""
 
+TRANSFER_SECONDS = 1800
+"""The same for many files over one association, which a busy machine takes slowly."""
+
 
 def free_port() -> int:
     """Return a port that nothing listens on."""
@@ -194,7 +197,7 @@ class OrthancProcess:
             ["storescu", "--no-halt", *options, "127.0.0.1", str(self.dicom_port), *map(str, files)],
             check=check,
             capture_output=True,
-            timeout=300,
+            timeout=TRANSFER_SECONDS,
         )
 
     def delete(self, uri: str) -> None:

@@ -14,7 +14,7 @@ from cbmir.answering.census import Censuses
 from cbmir.answering.services import Services, State, searching
 from cbmir.api import Api
 from cbmir.archive import Archive
-from cbmir.audit import Audit
+from cbmir.audit import open_audit
 from cbmir.classifier import Classifier
 from cbmir.embedding import Embedder
 from cbmir.errors import ModelError
@@ -159,7 +159,7 @@ class Workplace:
             self.inbox,
             self.progress,
             gatekeeper,
-            Audit(None, (), self.log.append),
+            open_audit(self.settings, directory, self.log.append),
             Censuses(self.catalogue),
             delivery or Delivery(Door(1, tls=False)),
         )
@@ -208,5 +208,6 @@ class Workplace:
         assert self.labels() == set(self.catalogue.live_labels(self.embedder.model_id).tolist())
 
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Close this thread's connection, and the audit."""
         self.catalogue.close()
+        self.services.audit.close()

@@ -19,6 +19,8 @@ class Reader:
     def __init__(self, *, statistics: bool = False) -> None:
         """Make one who may see everything for now; `statistics` says whether Orthanc's own figures are among it."""
         self.hidden: set[str] = set()
+        self.asked: list[int] = []
+        """How many studies were asked about at once, time by time."""
         self._statistics = statistics
 
     def caller(self, _request: Request) -> Caller:
@@ -27,7 +29,9 @@ class Reader:
 
     def studies(self, orthanc_ids: Iterable[str]) -> set[str]:
         """Return those that are not hidden."""
-        return set(orthanc_ids) - self.hidden
+        wanted = set(orthanc_ids)
+        self.asked.append(len(wanted))
+        return wanted - self.hidden
 
     def sees_statistics(self) -> bool:
         """Return as was said."""

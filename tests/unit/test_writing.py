@@ -13,6 +13,7 @@ from readers import Reader
 from storing import Storing
 
 from cbmir.access import ANYONE
+from cbmir.audit import FILE
 from cbmir.labelling import writing
 from cbmir.records import ORTHANC_LABEL, Label
 from cbmir.web import Request
@@ -167,7 +168,26 @@ def test_a_hidden_study_is_answered_like_one_that_is_not_there(tmp_path: Path) -
         assert answers[0].body == answers[1].body
         told = [desk.posted({**one, **GLIOMA}, {"StudyInstanceUID": uid("P2", 2), **GLIOMA}) for one in (named, absent)]
         assert told[0]["problems"] == told[1]["problems"]
+        # nor do they differ in what it takes to answer
+        assert reader.asked[-4:] == [1, 1, 2, 2]
     assert desk.held(desk.study(desk.first)) is None
+    desk.storing.close()
+    desk.workplace.close()
+
+
+def test_the_audit_tells_a_hidden_study_from_one_that_is_not_there(tmp_path: Path) -> None:
+    reader = Reader()
+    desk = Desk(tmp_path, reader)
+    reader.hidden.add(desk.study(desk.first))
+    for named in (STUDY, "1.2.3", uid("P2", 2)):
+        desk.post({"labels": [{"StudyInstanceUID": named, **GLIOMA}]})
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
+    assert [(line["route"], line["action"], line["outcome"]) for line in lines] == [
+        ("labels", "U", 8),
+        ("labels", "U", 4),
+        ("labels", "U", 0),
+    ]
+    assert [line["StudyInstanceUIDs"] for line in lines] == [[], [], [uid("P2", 2)]]
     desk.storing.close()
     desk.workplace.close()
 

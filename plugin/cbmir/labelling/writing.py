@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cbmir.access import NOWHERE
 from cbmir.archive import LABELS_METADATA
-from cbmir.errors import Forbidden, NotFound, Unavailable
+from cbmir.errors import Forbidden, Hidden, NotFound, Unavailable
 from cbmir.labelling.entries import NotLabelsError, entries, merged
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class _Outcome:
     fates: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[Line, str]] = field(default_factory=list)
     studies: set[str] = field(default_factory=set)
+    met_hidden: bool = False
+    """Whether a line spoke of what the caller may not see, which the audit is told and the caller is not."""
 
     def failed(self, lines: Sequence[Line], why: str) -> None:
         self.problems += [(line, why) for line in lines]
@@ -58,7 +61,7 @@ def write_labels(services: Services, posted: Posted, caller: Caller, shown: Mapp
     Raises
     ------
     NotFound, Forbidden
-        Nothing was done, and for each line it was because of that.
+        Nothing was done, and for each line it was because of that; Hidden where one is not for this caller.
     Unavailable
         Orthanc cannot be reached, fails, or others are writing. What was written before stays.
 
@@ -85,17 +88,21 @@ def _resources(
 ) -> dict[tuple[str, str], list[Line]]:
     """Return lines by what they speak of, as level and Orthanc id, where the caller may see it."""
     found: dict[tuple[str, str], tuple[str, list[Line]]] = {}
+    studies: set[str] = set()
     for (level, uid), lines in posted.by_resource().items():
         orthanc_id = services.archive.find(level, uid)
         study = services.archive.study_of(level, orthanc_id) if orthanc_id else None
+        # as much is asked about what is not there as about what is hidden
+        studies.add(study or NOWHERE)
         if orthanc_id is None or study is None:
             outcome.failed(lines, ABSENT)
         else:
             found[level, orthanc_id] = study, lines
-    visible = caller.studies({study for study, _ in found.values()})
+    visible = caller.studies(studies)
     for study, lines in found.values():
         if study not in visible:
             outcome.failed(lines, ABSENT)
+            outcome.met_hidden = True
     outcome.studies = {study for study, _ in found.values()} & visible
     return {key: lines for key, (study, lines) in found.items() if study in visible}
 
@@ -141,7 +148,7 @@ def _require_some(posted: Posted, outcome: _Outcome) -> None:
         if why == {REFUSED}:
             raise Forbidden(f"nothing was written: {REFUSED}")
         if why == {ABSENT}:
-            raise NotFound("nothing was written: no such study, series or instance")
+            raise (Hidden if outcome.met_hidden else NotFound)("nothing was written: no such study, series or instance")
 
 
 def _uids(services: Services, studies: Iterable[str]) -> Iterator[str]:

@@ -27,8 +27,14 @@ _PRAGMAS = (
     "foreign_keys = ON",
     # vectors are patient data: deleted ones are overwritten
     "secure_delete = ON",
+    # each thread that ever answered a request has a connection: half the usual megabytes of pages, as the system has
+    # them at hand too
+    "cache_size = -1000",
 )
 
+STATEMENTS_KEPT = 64
+"""By each connection. Of those that name many rows there are as many as there are numbers of rows; by the usual 128,
+memory would grow for hours until they are all there."""
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {
@@ -166,7 +172,9 @@ class SqliteDatabase(Database):
     def _connection(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = getattr(self._local, "database", None)
         if database is None:
-            database = sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=5)
+            database = sqlite3.connect(
+                self._uri(), uri=True, isolation_level=None, timeout=5, cached_statements=STATEMENTS_KEPT
+            )
             # one flipped bit in a description must not cost an answer
             database.text_factory = partial(str, encoding="utf-8", errors="replace")
             try:
