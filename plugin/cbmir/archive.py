@@ -56,6 +56,7 @@ class Archive:
         """Take the module `orthanc`, or a double of it."""
         self._orthanc = orthanc
         self._labels_there: bool | None = None
+        self._names: frozenset[str] | None = None
 
     def instances(self) -> Iterator[list[str]]:
         """Yield the Orthanc ids of all instances, a series at a time, those that changed longest ago first."""
@@ -92,12 +93,24 @@ class Archive:
 
     def _said(self, level: str, orthanc_id: str) -> list[Label]:
         try:
+            # not simply asked for: a call that fails leaves some hundred bytes behind in Orthanc's Python plugin
+            listed = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/metadata"))
+            if self._metadata_names().isdisjoint(listed):
+                return []
             said = json.loads(self._orthanc.RestApiGet(f"/{level}/{orthanc_id}/metadata/{LABELS_METADATA}"))
             labels = [Label(_words(one["label"]), _words(one.get("provenance"))) for one in said[:MOST_LABELS]]
             return [label for label in labels if label.label]
         except (self._orthanc.OrthancException, ValueError, RecursionError, TypeError, KeyError, AttributeError):
             # nobody has said anything, or not in our form
             return []
+
+    def _metadata_names(self) -> frozenset[str]:
+        """Return what the metadata of the labels may be listed as: its number, or a name that Orthanc was told."""
+        if self._names is None:
+            names = json.loads(self._orthanc.GetConfiguration()).get("UserMetadata", {})
+            told = (name for name, number in names.items() if number == LABELS_METADATA)
+            self._names = frozenset({str(LABELS_METADATA), *told})
+        return self._names
 
     def _own_labels(self, level: str, orthanc_id: str) -> list[Label]:
         if not self._has_own_labels():

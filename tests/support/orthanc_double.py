@@ -37,6 +37,10 @@ class OrthancDouble:
         Every URI asked for.
     own_labels
         What this Orthanc calls labels, by Orthanc id; None for one before version 1.12.0.
+    configuration
+        What Orthanc was configured with.
+    failures
+        How many calls raised an exception, each of which costs a real Orthanc memory for ever.
     metrics, logged
         What the plugin published and said.
 
@@ -53,6 +57,8 @@ class OrthancDouble:
         self.failing: dict[str, int] = {}
         self.metadata: dict[str, str] = {}
         self.own_labels: dict[str, list[str]] | None = None
+        self.configuration: dict[str, Any] = {}
+        self.failures = 0
         self.calls: list[str] = []
         self.metrics: dict[str, float] = {}
         self._above: dict[str, tuple[str, str, str]] = {}
@@ -107,8 +113,9 @@ class OrthancDouble:
             return json.dumps({"HasLabels": self.own_labels is not None}).encode()
         if inner == "labels":
             return json.dumps(self._known(self.own_labels or {}, name)).encode()
-        if inner.startswith("metadata/"):
-            return self._known(self.metadata, name).encode()
+        if inner.startswith("metadata"):
+            listed = json.dumps(["LastUpdate", *([self._labels_name()] if name in self.metadata else [])])
+            return (listed if inner == "metadata" else self._known(self.metadata, name)).encode()
         if inner == "statistics":
             # of any id, whatever level the URI names
             below = [one for one, above in self._above.items() if one in self.files and name in (one, *above)]
@@ -118,6 +125,9 @@ class OrthancDouble:
             page = {key: int(values[0]) for key, values in parse_qs(parts.query).items()}
             return json.dumps(self._series()[page["since"] : page["since"] + page["limit"]]).encode()
         return json.dumps(self._resource(level, name)).encode()
+
+    def GetConfiguration(self) -> str:  # noqa: N802
+        return json.dumps(self.configuration)
 
     def RestApiPost(self, uri: str, body: bytes) -> bytes:  # noqa: N802
         self.calls.append(uri)
@@ -163,13 +173,21 @@ class OrthancDouble:
         assert kind == self.MetricsType.DEFAULT
         self.metrics[name] = value
 
+    def _labels_name(self) -> str:
+        """Return what metadata 3872 is listed as: its number, or the name that it is configured with."""
+        return next(
+            (name for name, number in self.configuration.get("UserMetadata", {}).items() if number == 3872), "3872"
+        )
+
     def _perhaps_fail(self, what: str) -> None:
         if self.failing.get(what, 0) > 0:
             self.failing[what] -= 1
+            self.failures += 1
             raise OrthancException(DATABASE_ERROR, "Error with the database engine")
 
     def _known(self, found: dict[str, Any], name: str) -> Any:
         if name not in found:
+            self.failures += 1
             raise OrthancException(UNKNOWN_RESOURCE, "Unknown resource")
         return found[name]
 

@@ -143,8 +143,18 @@ def test_a_label_that_is_no_text_is_none(orthanc: OrthancDouble, archive: Archiv
     assert archive.labels("studies", "study") == []
 
 
-def test_nobody_has_said_anything(archive: Archive) -> None:
-    assert archive.labels("studies", NOBODY) == []
+def test_nobody_has_said_anything(orthanc: OrthancDouble, archive: Archive) -> None:
+    """Each call of Orthanc's that fails leaves some hundred bytes behind, and most slices have no labels."""
+    for level in ("studies", "series", "instances"):
+        assert archive.labels(level, NOBODY) == []
+    assert orthanc.failures == 0
+
+
+def test_labels_are_found_whatever_name_the_metadata_was_given(orthanc: OrthancDouble, archive: Archive) -> None:
+    orthanc.configuration = {"UserMetadata": {"Other": 3871, "Odd": [3872, "text/plain"], "Diagnosis": 3872}}
+    orthanc.say("study", [{"label": "glioma"}])
+    assert archive.labels("studies", "study") == [Label("glioma", "")]
+    assert orthanc.failures == 0
 
 
 def test_the_double_refuses_what_it_does_not_know(orthanc: OrthancDouble) -> None:
