@@ -91,6 +91,17 @@ class Archive:
         own = self._own_labels(level, orthanc_id) if level != "instances" else []
         return [*self._said(level, orthanc_id), *own]
 
+    def own_labels(self) -> set[tuple[str, str]]:
+        """Return every study and series with what Orthanc itself calls its labels, as (Orthanc id, label)."""
+        if not self._has_own_labels():
+            return set()
+        found = set()
+        for label in self._get("/tools/labels"):
+            for level in ("Study", "Series"):
+                ids = self._find({"Level": level, "Expand": False, "Query": {}, "Labels": [label]})
+                found |= {(str(orthanc_id), one_line(str(label), LABEL_LENGTH)) for orthanc_id in ids}
+        return found
+
     def _said(self, level: str, orthanc_id: str) -> list[Label]:
         try:
             # not simply asked for: a call that fails leaves some hundred bytes behind in Orthanc's Python plugin
@@ -147,16 +158,19 @@ class Archive:
         studies = "\\".join(study_instance_uids)
         if not studies:
             return {}
-        wanted = {"Level": "Series", "Expand": True, "Query": {"StudyInstanceUID": studies, "Modality": DOCUMENTS}}
-        try:
-            series = json.loads(self._orthanc.RestApiPost("/tools/find", json.dumps(wanted).encode()))
-        except self._orthanc.OrthancException as error:
-            raise Unavailable("Orthanc did not answer") from error
+        query = {"StudyInstanceUID": studies, "Modality": DOCUMENTS}
+        series = self._find({"Level": "Series", "Expand": True, "Query": query})
         found: dict[str, list[Document]] = {}
         for one in sorted(series, key=lambda one: str(one["LastUpdate"]), reverse=True):
             documents = [Document(instance, str(one["LastUpdate"])) for instance in one["Instances"]]
             found.setdefault(str(one["ParentStudy"]), []).extend(documents)
         return found
+
+    def _find(self, wanted: dict[str, Any]) -> Any:
+        try:
+            return json.loads(self._orthanc.RestApiPost("/tools/find", json.dumps(wanted).encode()))
+        except self._orthanc.OrthancException as error:
+            raise Unavailable("Orthanc did not answer") from error
 
     def lookup(self, sop_instance_uid: str) -> str | None:
         """Return the Orthanc id of an instance, or None."""

@@ -12,6 +12,7 @@ from cbmir.errors import CatalogueDamaged, NotFound, Unavailable
 from cbmir.ingest.change import Change
 from cbmir.ingest.filling import Filling
 from cbmir.ingest.inbox import QUEUE_LIMIT
+from cbmir.ingest.own_labels import OwnLabels
 from cbmir.ingest.rebuilding import Rebuilding
 from cbmir.watching.memory import Memory
 from cbmir.watching.selfcheck import SelfChecks
@@ -78,6 +79,7 @@ class Indexer:
             fetch_labels=self._fetch_labels,
             forget=self._forget,
         )
+        self._own_labels = OwnLabels(archive, catalogue)
         self._rebuilding = Rebuilding(catalogue, inbox.closed, log)
         self._change = Change(catalogue, spaces, self._filling, self._answer_with)
         self._checks = self._new_checks()
@@ -108,6 +110,7 @@ class Indexer:
                     reconciled = now
                 busy = self._held_up() or self._index_next() or self._change_next()
                 if not busy:
+                    self._fetch_labels(self._own_labels.changed())
                     self._check()
                 if now - housekeeping > HOUSEKEEPING_SECONDS:
                     self._publish()

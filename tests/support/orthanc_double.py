@@ -111,8 +111,8 @@ class OrthancDouble:
         name, _, inner = rest.partition("/")
         if uri == "/system":
             return json.dumps({"HasLabels": self.own_labels is not None}).encode()
-        if inner == "labels":
-            return json.dumps(self._known(self.own_labels or {}, name)).encode()
+        if uri == "/tools/labels" or inner == "labels":
+            return json.dumps(self._labels(name if inner else None)).encode()
         if inner.startswith("metadata"):
             listed = json.dumps(["LastUpdate", *([self._labels_name()] if name in self.metadata else [])])
             return (listed if inner == "metadata" else self._known(self.metadata, name)).encode()
@@ -129,12 +129,22 @@ class OrthancDouble:
     def GetConfiguration(self) -> str:  # noqa: N802
         return json.dumps(self.configuration)
 
+    def _labels(self, name: str | None) -> list[str]:
+        """Return the labels of a study or series, or all that there are."""
+        labels = self.own_labels or {}
+        return self._known(labels, name) if name else sorted({label for some in labels.values() for label in some})
+
     def RestApiPost(self, uri: str, body: bytes) -> bytes:  # noqa: N802
         self.calls.append(uri)
         self._perhaps_fail(uri)
         if uri != "/tools/find":
             raise AssertionError(f"the test stubs no POST {uri}")
         wanted = json.loads(body)
+        if "Labels" in wanted:
+            place = ["Series", "Study"].index(wanted["Level"])
+            bearers = {above[place] for one, above in self._above.items() if one in self.files}
+            (label,) = wanted["Labels"]
+            return json.dumps([one for one in bearers if label in (self.own_labels or {}).get(one, [])]).encode()
         assert (wanted["Level"], wanted["Expand"]) == ("Series", True)
         values = {keyword: set(value.split("\\")) for keyword, value in wanted["Query"].items()}
         assert values.keys() == {"StudyInstanceUID", "Modality"}

@@ -13,6 +13,7 @@ from readers import Reader
 from storing import Storing
 
 from cbmir.access import ANYONE
+from cbmir.archive import Archive
 from cbmir.audit import FILE
 from cbmir.labelling import writing
 from cbmir.records import ORTHANC_LABEL, Label
@@ -211,4 +212,5 @@ def test_orthanc_s_own_labels_are_read_where_the_version_has_them(tmp_path: Path
 
 
 def test_an_older_orthanc_is_not_asked_for_labels_of_its_own(desk: Desk) -> None:
+    assert Archive(desk.workplace.orthanc).own_labels() == set()
     assert not any(uri.endswith("/labels") for uri in desk.workplace.orthanc.calls)

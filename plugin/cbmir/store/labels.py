@@ -49,6 +49,12 @@ class Labels(Database):
         rows = self._connection().execute("SELECT DISTINCT orthanc_id FROM diagnosis")
         return {orthanc_id for (orthanc_id,) in rows}
 
+    def labels_on(self, provenance: str) -> set[tuple[str, str]]:
+        """Return (Orthanc id, label) of everything that is said on one ground."""
+        return set(
+            self._connection().execute("SELECT orthanc_id, label FROM diagnosis WHERE provenance = ?", (provenance,))
+        )
+
     def levels(self, orthanc_ids: Iterable[str]) -> dict[str, str]:
         """Return which of these are known studies, series or instances, with Orthanc's word for the level."""
         found: dict[str, str] = {}
