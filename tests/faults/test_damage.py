@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,7 +20,6 @@ from orthanc_process import REPOSITORY, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from orthanc_process import OrthancProcess
 
@@ -424,10 +424,21 @@ def test_a_process_that_stands_still_for_a_while_loses_nothing(make_orthanc: Cal
     orthanc = make_orthanc().start()
     for number in range(40):
         orthanc.upload(mr_file("AB"[number % 2], number=number))
-    assert orthanc.process is not None
-    orthanc.process.send_signal(signal.SIGSTOP)
-    with pytest.raises(httpx.TimeoutException):
-        orthanc.http.get("/cbmir/status", timeout=2)
-    orthanc.process.send_signal(signal.SIGCONT)
+    process = orthanc.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        # its threads stop one after the other: one may answer meanwhile
+        wait_for(lambda: stands_still(process.pid), "every thread stands still")
+        with pytest.raises(httpx.TimeoutException):
+            orthanc.http.get("/cbmir/status", timeout=2)
+    finally:
+        process.send_signal(signal.SIGCONT)
     assert orthanc.wait_until_indexed(40)["indexed"] == 40
     assert_agreement(orthanc)
+
+
+def stands_still(process: int) -> bool:
+    """Return whether every thread of a process is stopped (proc(5))."""
+    threads = Path(f"/proc/{process}/task").iterdir()
+    return all((one / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T" for one in threads)
