@@ -1,12 +1,13 @@
 """Measure the plugin, and keep the figures with the machine they came from and what it was doing besides.
 
-    .venv/bin/python scripts/bench.py all           # embed, ingest, cstore, index, startup, scale
+    .venv/bin/python scripts/bench.py all           # embed, ingest, cstore, index, answer, startup, scale
     .venv/bin/python scripts/bench.py all --quick   # the same with next to nothing, to see that it runs
     .venv/bin/python scripts/bench.py embed         # a slice in the network, by every runtime that is installed
     .venv/bin/python scripts/bench.py ingest        # slices a second from C-STORE to searchable
     .venv/bin/python scripts/bench.py cstore        # images per second by C-STORE, with and without the plugin
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
     .venv/bin/python scripts/bench.py query         # a whole search: ten patients, with and without filters
+    .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc
     .venv/bin/python scripts/bench.py startup       # what a start takes, step by step
     .venv/bin/python scripts/bench.py scale         # how all of that grows with the archive
     .venv/bin/python scripts/bench.py click         # from the click in OHIF to the cards, among 10,000 slices
@@ -68,6 +69,7 @@ MEASUREMENTS = {
     ),
     "index": Measurement("indexes", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
     "query": Measurement("indexes:query", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 300, 20)}),
+    "answer": Measurement("answers", {"slices": (_SLICES, 100_000, 1000), "queries": (_QUERIES, 300, 5)}),
     "startup": Measurement("indexes:startup", {"slices": (_SLICES, 100_000, 2000)}),
     "scale": Measurement("indexes:scale", {"slices": (_SLICES, 1_000_000, 5000), "queries": (_QUERIES, 300, 20)}),
     "click": Measurement(
@@ -96,7 +98,7 @@ MEASUREMENTS = {
     ),
     "soak": Measurement("soak", {"minutes": ("minutes", 30, 1)}),
 }
-ALL = ("embed", "ingest", "cstore", "index", "startup", "scale")
+ALL = ("embed", "ingest", "cstore", "index", "answer", "startup", "scale")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:

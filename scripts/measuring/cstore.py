@@ -74,7 +74,7 @@ def _run(parent: Path, folders: list[Path], *, with_plugin: bool) -> dict[str, A
         if with_plugin:
             orthanc.start()
         else:
-            _start_without_python(orthanc)
+            start_without_python(orthanc)
         try:
             before, start = load(), time.monotonic()
             with ThreadPoolExecutor(len(folders)) as associations:
@@ -94,7 +94,8 @@ def _run(parent: Path, folders: list[Path], *, with_plugin: bool) -> dict[str, A
     }
 
 
-def _start_without_python(orthanc: OrthancProcess) -> None:
+def start_without_python(orthanc: OrthancProcess) -> None:
+    """Start an Orthanc that does not know of the plugin, now or later."""
     configuration = orthanc.configuration
     configuration["Plugins"] = [path for path in configuration["Plugins"] if "Python" not in path]
     for key in ("PythonScript", "PythonVerbose", "Cbmir"):

@@ -93,6 +93,15 @@ def _filters(filters: dict[str, Any]) -> list[str]:
     return _table(("filter", "ms p50", "p99", "ms of processor p50", "p99", "fewest cases"), rows)
 
 
+def _answer(found: dict[str, Any]) -> list[str]:
+    rows = [
+        (name, *(one[key] for key in ("p50", "p99")), "" if one["fewestCases"] is None else one["fewestCases"])
+        for name, one in found["requests"].items()
+    ]
+    table = _table(("request, over one connection", "ms p50", "p99", "fewest cases"), rows)
+    return [f"{found['slices']:,} slices, {found['queries']} requests of each kind.", "", *table]
+
+
 def _scale(found: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for one in found["sizes"]:
@@ -106,6 +115,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "cstore": _cstore,
     "index": _index,
     "query": lambda found: _filters(found["filters"]),
+    "answer": _answer,
     "startup": lambda found: _steps(found["steps"]),
     "scale": _scale,
 }

@@ -25,7 +25,7 @@ def test_the_members_of_a_series_are_its_slices_as_they_were_indexed(catalogue: 
     (members,) = catalogue.members([one.orthanc_id], MODEL)
     assert members.series == one
     assert members.labels.tolist() == [*first, *last]
-    assert members.instances == 2
+    assert catalogue.indexed_of(one.orthanc_id, MODEL) == 2
 
 
 def test_the_members_of_a_study_are_those_of_all_its_series(catalogue: Catalogue) -> None:
