@@ -106,9 +106,7 @@ def _catalogue(folder: Path) -> SqliteCatalogue:
     return SqliteCatalogue(folder / "catalogue.sqlite")
 
 
-def _stored(
-    orthanc: OrthancProcess, places: range, rows: np.ndarray[Any, np.dtype[np.float32]]
-) -> tuple[str, Embedded]:
+def _stored(orthanc: OrthancProcess, places: range, rows: NDArray[np.float32]) -> tuple[str, Embedded]:
     """Store the image of a series; return its id, and what the catalogue is to know of it."""
     series = made.series_of(places.start)
     study, number = map(int, series.series_instance_uid.split(".")[2:])
