@@ -67,7 +67,7 @@ MEASUREMENTS = {
             "runs": ("runs with and without the plugin", 5, 1),
         },
     ),
-    "index": Measurement("indexes", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
+    "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
     "query": Measurement("indexes:query", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 300, 20)}),
     "answer": Measurement("answers", {"slices": (_SLICES, 100_000, 1000), "queries": (_QUERIES, 300, 5)}),
     "startup": Measurement("indexes:startup", {"slices": (_SLICES, 100_000, 2000)}),

@@ -25,108 +25,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
 
 BUILT = "built.json"
 """In the folder of an archive that is kept: how many slices, and what it took."""
-UNSEEN = 10_000
-"""Slices that are asked about and not stored, of series that are not stored."""
-K = 10
 FILTERS = {"none": {}, "modality": {"Modality": "MR"}, "a hundredth": {"BodyPartExamined": "PART7"}}
-
-
-class Rows:
-    """Vectors by their places in an array, as the catalogue hands them out by label."""
-
-    def __init__(self, rows: NDArray[np.float32]) -> None:
-        """Take (n, DIM) unit vectors."""
-        self.rows = rows
-
-    def live(self) -> NDArray[np.int64]:
-        """Return all places."""
-        return np.arange(len(self.rows), dtype=np.int64)
-
-    def __call__(self, wanted: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield the vectors at these places, in portions."""
-        for start in range(0, len(wanted), 10_000):
-            some = wanted[start : start + 10_000]
-            yield some, self.rows[some]
-
-
-class Asked:
-    """Queries, half of them of stored slices, with the ten nearest stored slices of each by comparing with all."""
-
-    def __init__(self, rows: NDArray[np.float32], unseen: NDArray[np.float32], number: int) -> None:
-        """Choose them."""
-        random = np.random.default_rng(1)
-        self.places = random.choice(len(rows), number // 2, replace=False)
-        others = unseen[random.choice(len(unseen), number - number // 2, replace=False)]
-        self.vectors = np.concatenate([rows[self.places], others])
-        self.nearest = np.empty((number, K), np.int64)
-        self.exact: list[float] = []
-        for place, vector in enumerate(self.vectors):
-            start = time.perf_counter()
-            self.nearest[place] = np.argpartition(-(rows @ vector), K)[:K]
-            self.exact.append(time.perf_counter() - start)
-
-    def put_to(self, index: SliceIndex) -> dict[str, Any]:
-        """Return what share of the nearest an index finds, and its time and that of comparing with all."""
-        seconds, found = [], []
-        for vector, nearest in zip(self.vectors, self.nearest, strict=True):
-            start = time.perf_counter()
-            labels, _ = index.search(vector, K)
-            seconds.append(time.perf_counter() - start)
-            found.append(np.isin(nearest, labels).mean())
-        half = len(self.places)
-        return {
-            "recallAt10": round(float(np.mean(found)), 4),
-            "recallAt10OfStored": round(float(np.mean(found[:half])), 4),
-            "recallAt10OfUnseen": round(float(np.mean(found[half:])), 4),
-            "milliseconds": milliseconds(seconds),
-            "exactMilliseconds": milliseconds(self.exact),
-        }
-
-
-def measure(options: Namespace) -> dict[str, Any]:
-    """Return what it takes to link an index as slices arrive and anew, to save and to read it, and what it finds."""
-    rows = made.slices(options.slices + UNSEEN)
-    source = Rows(rows[: options.slices])
-    asked = Asked(source.rows, rows[options.slices :], options.queries)
-    threads = os.cpu_count() or 1
-    steps: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=threads)
-        with Step(steps, "as they arrive"):
-            for span in made.spans(options.slices):
-                some = np.array(span[: options.slices - span.start])
-                index.add(some, source.rows[some])
-        steps["as they arrive"] |= asked.put_to(index)
-        index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=threads)
-        with Step(steps, "rebuild"):
-            index.rebuild(source.live, source)
-        steps["rebuild"] |= asked.put_to(index)
-        churn(index, source, steps)
-        steps["month of churn"] |= asked.put_to(index)
-        for prepared, step in (("0", "snapshot in the process"), ("1", "snapshot by a copy")):
-            os.environ["OPENBLAS_NUM_THREADS"] = prepared
-            with Step(steps, step):
-                index.snapshot()
-        started = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=threads)
-        with Step(steps, "read"):
-            started.restore(source.live(), source)
-    steps["read"]["bytesPerSlice"] = round(1e6 * steps["read"]["megabytes"] / options.slices)
-    return {"slices": options.slices, "queries": options.queries, "dim": made.DIM, "threads": threads, "steps": steps}
-
-
-def churn(index: SliceIndex, source: Rows, steps: dict[str, Any]) -> None:
-    """Take out a tenth of the series and put them in again, as in a month in which they are sent once more."""
-    series = [np.array(span[: len(source.rows) - span.start]) for span in made.spans(len(source.rows))]
-    chosen = np.random.default_rng(2).choice(len(series), max(1, len(series) // 10), replace=False)
-    with Step(steps, "month of churn"):
-        for number in chosen:
-            index.remove(series[number].tolist())
-        for number in chosen:
-            index.add(series[number], source.rows[series[number]])
 
 
 def query(options: Namespace) -> dict[str, Any]:

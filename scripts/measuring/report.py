@@ -81,7 +81,10 @@ def _index(found: dict[str, Any]) -> list[str]:
         )
         for name, step in asked.items()
     ]
-    note = f"{found['slices']:,} slices; read back it takes {found['steps']['read']['bytesPerSlice']} bytes a slice."
+    note = (
+        f"{found['slices']:,} slices; read back they take {found['steps']['read']['bytesPerSlice']} bytes each. Then"
+        f" {found['arriving']:,} more arrive in series, {found['steps']['more arrive']['addedMilliseconds']} ms each."
+    )
     return [*_steps(found["steps"]), "", *_table(head, rows), "", note]
 
 

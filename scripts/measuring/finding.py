@@ -1,0 +1,116 @@
+"""What an index finds of what comparing with everything finds, and what it takes to keep it: linked, grown, worn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbmir.index import SliceIndex
+from measuring import made
+from measuring.indexes import Archive, folder_for
+from measuring.steps import Step, milliseconds
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from numpy.typing import NDArray
+
+    from cbmir.store.protocols import VectorIndex
+
+K = 10
+ARRIVING, SENT_AGAIN = 0.15, 0.05
+"""Shares of the archive: together just below what is let stand unshuffled before the index is built anew."""
+
+UNSEEN = 10_000
+"""Slices that are asked about and not stored, of series that are not stored."""
+
+
+class Truth:
+    """Slices with the labels they have now, and queries: half of them of stored slices, half of others."""
+
+    def __init__(self, labels: NDArray[np.int64], rows: NDArray[np.float32], unseen: NDArray[np.float32]) -> None:
+        """Take (n,) labels of (n, DIM) rows, and rows of series that are never stored."""
+        self.labels = labels
+        self.rows = rows
+        self._unseen = unseen
+
+    def next_labels(self, number: int) -> NDArray[np.int64]:
+        """Return labels that were never used."""
+        return np.arange(number) + int(self.labels.max()) + 1
+
+    def put_to(self, index: VectorIndex, queries: int) -> dict[str, Any]:
+        """Return what share of the ten nearest an index finds, and its time and that of comparing with all."""
+        random = np.random.default_rng(1)
+        stored = self.rows[random.choice(len(self.rows), queries // 2, replace=False)]
+        others = self._unseen[random.choice(len(self._unseen), queries - len(stored), replace=False)]
+        exact, seconds, found = [], [], []
+        for vector in np.concatenate([stored, others]):
+            start = time.perf_counter()
+            nearest = np.argpartition(-(self.rows @ vector), K)[:K]
+            compared = time.perf_counter()
+            labels, _ = index.search(vector, K)
+            seconds.append(time.perf_counter() - compared)
+            exact.append(compared - start)
+            found.append(np.isin(self.labels[nearest], labels).mean())
+        return {
+            "recallAt10": round(float(np.mean(found)), 4),
+            "recallAt10OfStored": round(float(np.mean(found[: len(stored)])), 4),
+            "recallAt10OfUnseen": round(float(np.mean(found[len(stored) :])), 4),
+            "milliseconds": milliseconds(seconds),
+            "exactMilliseconds": milliseconds(exact),
+        }
+
+
+def measure(options: Namespace) -> dict[str, Any]:
+    """Return what an index takes to link, grow, wear, save and read, and what it finds in each state."""
+    steps: dict[str, Any] = {}
+    arriving = int(ARRIVING * options.slices)
+    every = made.slices(options.slices + arriving + UNSEEN)
+    with folder_for(options) as kept, tempfile.TemporaryDirectory(prefix="finding-") as name:
+        archive = Archive(kept, options.slices, steps)
+        source, truth = archive.catalogue.vectors, Truth(archive.labels, archive.rows, every[-UNSEEN:])
+        for file in kept.glob("index*"):
+            shutil.copy(file, name)
+        index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=os.cpu_count() or 1)
+        with Step(steps, "read"):
+            assert index.restore(truth.labels, source) == "snapshot"
+        steps["read"]["bytesPerSlice"] = round(1e6 * steps["read"]["megabytes"] / options.slices)
+        steps["link"] |= truth.put_to(index, options.queries)
+        with Step(steps, "more arrive"):
+            _arrive(index, truth, every[options.slices : options.slices + arriving])
+        steps["more arrive"]["addedMilliseconds"] = round(1000 * steps["more arrive"]["seconds"] / arriving, 3)
+        steps["more arrive"] |= truth.put_to(index, options.queries)
+        with Step(steps, "a month of churn"):
+            _churn(index, truth)
+        steps["a month of churn"] |= truth.put_to(index, options.queries)
+        for prepared, step in (("0", "snapshot in the process"), ("1", "snapshot by a copy")):
+            os.environ["OPENBLAS_NUM_THREADS"] = prepared
+            with Step(steps, step):
+                index.snapshot()
+        archive.catalogue.close()
+    return {"slices": options.slices, "arriving": arriving, "queries": options.queries, "dim": made.DIM, "steps": steps}
+
+
+def _arrive(index: SliceIndex, truth: Truth, rows: NDArray[np.float32]) -> None:
+    """Add slices as a PACS receives them, series by series."""
+    labels = truth.next_labels(len(rows))
+    for span in made.spans(len(rows)):
+        some = slice(span.start, min(span.stop, len(rows)))
+        index.add(labels[some], rows[some])
+    truth.labels, truth.rows = np.concatenate([truth.labels, labels]), np.concatenate([truth.rows, rows])
+
+
+def _churn(index: SliceIndex, truth: Truth) -> None:
+    """Take out series and put them in again under new labels, as when they are sent once more."""
+    series = made.spans(len(truth.rows))[:-1]
+    for number in np.random.default_rng(2).choice(len(series), int(SENT_AGAIN * len(series)), replace=False):
+        places = np.array(series[number])
+        index.remove(truth.labels[places].tolist())
+        truth.labels[places] = truth.next_labels(len(places))
+        index.add(truth.labels[places], truth.rows[places])
