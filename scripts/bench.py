@@ -57,7 +57,13 @@ class Measurement:
 _SLICES = "slices in the archive"
 _QUERIES = "queries of each kind"
 MEASUREMENTS = {
-    "embed": Measurement("embed", {"rounds": ("times that every runtime has its turn", 20, 2)}),
+    "embed": Measurement(
+        "embed",
+        {
+            "rounds": ("times that every runtime has its turn", 20, 2),
+            "pictures": ("pictures of ../shared/data/brain15 that find each other by each runtime", 1500, 0),
+        },
+    ),
     "ingest": Measurement("ingest", {"images": ("images sent", 500, 16)}),
     "cstore": Measurement(
         "cstore",

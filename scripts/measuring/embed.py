@@ -11,38 +11,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from dicom_files import mr_file, picture
-from onnxruntime import quantization
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cbmir.embedding import load
 from cbmir.instance import Limits, read
-from cbmir.network import from_onnx
 from cbmir.pixels import prepare
-from cbmir.settings import HERE, Settings
+from measuring.labelled import Labelled
+from measuring.machine import resident_megabytes
+from measuring.peak import fma_gigaflops, gemm_gigaflops, operations_of
+from measuring.runtimes import EAGER, MODEL, SHIPPED, runtimes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    from measuring.runtimes import Run
 
-MODEL = HERE / "models" / Settings().model
 BATCHES = (1, 8)
-GEMM = 2048
 CALIBRATION = 32
-EAGER = "torch, as the papers ran it"
+
+EMBEDDING_PROCESS = """
+import sys, numpy
+from pathlib import Path
+from cbmir.embedding import load
+embedder = load(Path("{model}"), threads={threads})
+for _ in range(20):
+    embedder.embed(numpy.zeros((8, 1, embedder.size, embedder.size), numpy.float32))
+"""
+"""What embeds and nothing else, in a process of its own, to see what memory that takes."""
 
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Return milliseconds a slice of every runtime, in turns, the machine's peak, and what preparing a slice takes.
 
-    `likeness` is the least cosine between a runtime's embedding and that of the shipped one.
+    `likeness` is the least cosine between a runtime's embedding and that of the shipped one; `mAP` is of labelled
+    pictures that find each other, where the collection is there; `ofPeak` the share of what the machine's FMA does.
     """
     threads = os.cpu_count() or 1
     torch.set_num_threads(threads)
@@ -50,40 +55,66 @@ def measure(options: Namespace) -> dict[str, Any]:
         mr_file("A", 1, 1, number, pixels=picture(number, kind=number % 3, size=256)) for number in range(CALIBRATION)
     ]
     squares, preparing = _prepared(files)
+    labelled = Labelled.sample(options.pictures, squares.shape[-1])
     with tempfile.TemporaryDirectory() as folder:
-        runs = dict(_runs(Path(folder), squares, threads))
-        seconds: dict[str, dict[int, list[float]]] = {name: {size: [] for size in BATCHES} for name in runs}
-        peaks = []
-        for _ in range(options.rounds):
-            peaks.append(_gemm())
-            for size in BATCHES:
-                for name, run in runs.items():
-                    start = time.perf_counter()
-                    run(squares[:size])
-                    seconds[name][size].append((time.perf_counter() - start) / size)
-        shipped = runs["ONNX Runtime fp32 (shipped)"](squares)
-        likeness = {name: float((run(squares) * shipped).sum(axis=1).min()) for name, run in runs.items()}
-    eager = {size: statistics.median(seconds[EAGER][size]) for size in BATCHES}
+        runs = dict(runtimes(Path(folder), squares if labelled is None else labelled.squares[:CALIBRATION], threads))
+        seconds, gemm, fma = _timed(runs, squares, options.rounds, threads)
+        shipped = runs[SHIPPED](squares)
+        kept = {
+            name: {
+                "likeness": round(float((run(squares) * shipped).sum(axis=1).min()), 5),
+                "mAP": None if labelled is None else round(labelled.mean_average_precision(run), 4),
+            }
+            for name, run in runs.items()
+        }
+    work = operations_of(MODEL / "model.onnx", squares.shape[-1])
     return {
         "threads": threads,
         "rounds": options.rounds,
         "model": json.loads((MODEL / "card.json").read_text(encoding="utf-8"))["name"],
-        "peakGigaflops": round(statistics.median(peaks)),
+        "gigaflopsASlice": round(work, 3),
+        "gemmGigaflops": round(gemm),
+        "fmaGigaflops": None if fma is None else round(fma),
         "prepareMilliseconds": round(1000 * preparing, 2),
-        "runtimes": {
-            name: {
-                "likeness": round(likeness[name], 5),
-                **{
-                    f"batch{size}": {
-                        "milliseconds": round(1000 * statistics.median(some), 2),
-                        "againstEager": round(eager[size] / statistics.median(some), 2),
-                    }
-                    for size, some in by_size.items()
-                },
-            }
-            for name, by_size in seconds.items()
-        },
+        "residentMegabytes": resident_megabytes(EMBEDDING_PROCESS.format(model=MODEL, threads=threads)),
+        "labelledPictures": None if labelled is None else len(labelled.squares),
+        "runtimes": {name: {**kept[name], **_figures(seconds, name, work, fma)} for name in runs},
     }
+
+
+def _figures(
+    seconds: dict[str, dict[int, list[float]]], name: str, work: float, fma: float | None
+) -> dict[str, dict[str, float | None]]:
+    """Return the medians of a runtime by size of batch; `work` and `fma` are GFLOP a slice and GFLOP/s."""
+    medians = {
+        size: (statistics.median(some), statistics.median(seconds[EAGER][size])) for size, some in seconds[name].items()
+    }
+    return {
+        f"batch{size}": {
+            "milliseconds": round(1000 * one, 2),
+            "againstEager": round(eager / one, 2),
+            "ofPeak": None if fma is None else round(work / one / fma, 2),
+        }
+        for size, (one, eager) in medians.items()
+    }
+
+
+def _timed(
+    runs: dict[str, Run], squares: NDArray[np.float32], rounds: int, threads: int
+) -> tuple[dict[str, dict[int, list[float]]], float, float | None]:
+    """Return the seconds a slice of each runtime by size of batch, in turns, and the machine's GEMM and FMA peak."""
+    seconds: dict[str, dict[int, list[float]]] = {name: {size: [] for size in BATCHES} for name in runs}
+    gemm, fma = [], []
+    for _ in range(rounds):
+        gemm.append(gemm_gigaflops())
+        fma.append(fma_gigaflops(threads))
+        for size in BATCHES:
+            for name, run in runs.items():
+                start = time.perf_counter()
+                run(squares[:size])
+                seconds[name][size].append((time.perf_counter() - start) / size)
+    measured = [one for one in fma if one is not None]
+    return seconds, statistics.median(gemm), statistics.median(measured) if measured else None
 
 
 def _prepared(files: list[bytes]) -> tuple[NDArray[np.float32], float]:
@@ -95,81 +126,3 @@ def _prepared(files: list[bytes]) -> tuple[NDArray[np.float32], float]:
         squares.append(prepare(read(file, Limits()).frame(1), size))
         seconds.append(time.perf_counter() - start)
     return np.stack(squares), statistics.median(seconds)
-
-
-def _gemm() -> float:
-    """Return the GFLOP/s of a large product of matrices, which no convolution beats."""
-    matrix = torch.ones((GEMM, GEMM))
-    start = time.perf_counter()
-    matrix @ matrix
-    return 2 * GEMM**3 / (time.perf_counter() - start) / 1e9
-
-
-def _runs(folder: Path, squares: NDArray[np.float32], threads: int) -> Iterator[tuple[str, Run]]:
-    """Yield every runtime with a function from squares to embeddings."""
-    file = MODEL / "model.onnx"
-    yield EAGER, _in_torch(from_onnx(file))
-    fused = from_onnx(file)
-    _fuse(fused)
-    yield "torch, batch norm fused, channels last", _in_torch(fused, last=True)
-    yield "ONNX Runtime fp32 (shipped)", load(MODEL, threads=threads).embed
-    file = _folded(file, folder / "folded.onnx")
-    quantization.quantize_dynamic(file, folder / "dynamic.onnx", weight_type=quantization.QuantType.QUInt8)
-    yield "ONNX Runtime int8, dynamic", _in_onnx(folder / "dynamic.onnx", threads)
-    quantization.quantize_static(file, folder / "static.onnx", _Calibration(squares), per_channel=True)
-    yield "ONNX Runtime int8, calibrated", _in_onnx(folder / "static.onnx", threads)
-
-
-def _folded(file: Path, into: Path) -> Path:
-    """Write the network with its batch norms folded into the convolutions, as it must be to be quantized well."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(into)
-    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    folded = onnx.load(into)
-    # shapes between the layers, which the quantizer finds out by itself and calls contradictory
-    del folded.graph.value_info[:]
-    onnx.save(folded, into)
-    return into
-
-
-class _Calibration(quantization.CalibrationDataReader):  # type: ignore[misc]
-    """Hands out squares, one at a time."""
-
-    def __init__(self, squares: NDArray[np.float32]) -> None:
-        self._squares = iter(squares)
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the next square, None after the last."""
-        square = next(self._squares, None)
-        return None if square is None else {"image": square[np.newaxis]}
-
-
-def _in_onnx(file: Path, threads: int) -> Run:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda batch: np.asarray(session.run(["embedding"], {"image": batch})[0], np.float32)
-
-
-def _in_torch(network: torch.nn.Module, *, last: bool = False) -> Run:
-    layout = torch.channels_last if last else torch.contiguous_format
-
-    @torch.inference_mode()
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(network(torch.from_numpy(batch).contiguous(memory_format=layout))[0].numpy())
-
-    return run
-
-
-def _fuse(module: torch.nn.Module) -> None:
-    """Put every batch norm that follows a convolution into its weights, and those into the order that is fastest."""
-    for child in module.children():
-        convolution, norm = getattr(child, "conv", None), getattr(child, "bn", None)
-        if isinstance(convolution, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-            fused = fuse_conv_bn_eval(convolution, norm)
-            fused.weight.data = fused.weight.data.contiguous(memory_format=torch.channels_last)
-            child.add_module("conv", fused)
-            child.add_module("bn", torch.nn.Identity())
-        else:
-            _fuse(child)

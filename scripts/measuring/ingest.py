@@ -11,8 +11,8 @@ import numpy as np
 from orthanc_process import OrthancProcess, wait_for
 
 from cbmir.embedding import load
-from measuring import embed
 from measuring.cstore import images, send
+from measuring.runtimes import MODEL
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 3600
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Return slices a second from the first C-STORE until all are searchable, and by the network alone."""
-    embedder = load(embed.MODEL)
+    embedder = load(MODEL)
     squares = np.random.default_rng(0).random((8, 1, embedder.size, embedder.size), np.float32)
     alone = [_rate(lambda: embedder.embed(squares), len(squares)) for _ in range(ROUNDS)]
     with tempfile.TemporaryDirectory() as name:
