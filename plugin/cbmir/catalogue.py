@@ -289,7 +289,9 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
             if present:
                 rows = np.frombuffer(b"".join(map(found.__getitem__, present)), np.float32).reshape(len(present), -1)
                 sound = are_units(rows)
-                yield np.array(present, np.int64)[sound], rows[sound]
+                there = np.array(present, np.int64)
+                # a copy of so much only where something is damaged
+                yield (there, rows) if sound.all() else (there[sound], rows[sound])
 
     # ---- beneath ----
 

@@ -231,10 +231,13 @@ class Search:
         return labels, similarities
 
     def _exact(self, vector: NDArray[np.float32], labels: NDArray[np.int64]) -> Neighbourhood:
-        labels, vectors = self.vectors(labels)
-        similarities = vectors @ vector
+        there, found = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+        for some, vectors in self._catalogue.vectors(labels):
+            there.append(some)
+            found.append(vectors @ vector)
+        similarities = np.concatenate(found)
         order = np.argsort(-similarities, kind="stable")
-        return labels[order], similarities[order]
+        return np.concatenate(there)[order], similarities[order]
 
     def vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the labels of those that are still there, and their vectors.
@@ -244,6 +247,8 @@ class Search:
         portions = list(self._catalogue.vectors(labels))
         if not portions:
             return np.empty(0, np.int64), np.empty((0, self._index.dim), np.float32)
+        if len(portions) == 1:
+            return portions[0]
         return np.concatenate([some for some, _ in portions]), np.concatenate([portion for _, portion in portions])
 
     def _eligible(
