@@ -11,7 +11,7 @@ import numpy as np
 
 from cbmir.answering.eligible import Eligible
 from cbmir.answering.expansion import expanded
-from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank_visible, reordered
+from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank, rank_visible, reordered
 from cbmir.store.belonging import NONE
 from cbmir.store.owners import patient_number, study_number
 
@@ -122,10 +122,13 @@ class Search:
             # no farther neighbour could give another case, or whoever may see little would have too much looked at
             is_last = are_all or not near.all() or (wanted >= FARTHEST and not caller.sees_all)
             if is_last or groups >= criteria.k:
-                hits = self._hits(found.best(candidates) if caller.sees_all else found, query, criteria)
-                cases = rank_visible(hits, criteria.group, candidates, caller.studies)
+                if caller.sees_all:
+                    cases = self._of_all(vector, found.best(candidates), query, criteria)
+                else:
+                    hits = self._hits(found, query, criteria)
+                    cases = self._by_first_hits(vector, rank_visible(hits, criteria.group, candidates, caller.studies))
                 if is_last or len(cases) >= criteria.k:
-                    return self._by_first_hits(vector, cases)[: criteria.k]
+                    return cases[: criteria.k]
                 groups = len(cases)
             wanted = _more(wanted, groups, criteria.k)
 
@@ -271,19 +274,47 @@ class Search:
             if label in slices and eligible(slices[label].series, query, criteria.same_patient)
         ]
 
+    def _of_all(self, vector: NDArray[np.float32], found: Eligible, query: Series, criteria: Criteria) -> list[Case]:
+        """Return the first cases of slices that may all be shown; of the others nothing is read."""
+        near = found.similarities[found.firsts]
+        if self._expand and len(near):
+            first = found.firsts_of_all(self._expand)
+            nearness = self._nearness(
+                vector, found.labels[first], found.similarities[first], found.labels[found.firsts]
+            )
+            near = near if nearness is None else nearness
+        chosen = found.nearest(near, criteria.k)
+        cases = rank(self._hits(chosen, query, criteria), criteria.group)
+        of_slice = dict(zip(chosen.labels.tolist(), near[chosen.groups].tolist(), strict=True))
+        return reordered(cases, [of_slice[case.best.slice.label] for case in cases])
+
     def _by_first_hits(self, vector: NDArray[np.float32], cases: list[Case]) -> list[Case]:
         """Return the cases by the similarity of their best slices to the query moved towards the first slices."""
         if not self._expand or not cases:
             return cases
         first = nsmallest(self._expand, (hit for case in cases for hit in case.hits), key=lambda hit: -hit.similarity)
-        needed = np.array([hit.slice.label for hit in (*first, *(case.best for case in cases))], np.int64)
+        near = self._nearness(
+            vector,
+            np.array([hit.slice.label for hit in first], np.int64),
+            np.array([hit.similarity for hit in first], np.float32),
+            np.array([case.best.slice.label for case in cases], np.int64),
+        )
+        return cases if near is None else reordered(cases, near.tolist())
+
+    def _nearness(
+        self,
+        vector: NDArray[np.float32],
+        first: NDArray[np.int64],
+        similarities: NDArray[np.float32],
+        best: NDArray[np.int64],
+    ) -> NDArray[np.float32] | None:
+        """Return how near slices are to the query moved towards the first ones; None where one went meanwhile."""
+        needed = np.concatenate([first, best])
         labels, vectors = self.vectors(needed)
         if len(labels) < len(needed):
-            # a slice went meanwhile
-            return cases
-        hits, best = vectors[np.newaxis, : len(first)], vectors[len(first) :]
-        (moved,) = expanded(vector[np.newaxis], hits, np.array([[hit.similarity for hit in first]], np.float32))
-        return reordered(cases, (best @ moved).tolist())
+            return None
+        (moved,) = expanded(vector[np.newaxis], vectors[np.newaxis, : len(first)], similarities[np.newaxis])
+        return np.asarray(vectors[len(first) :] @ moved)
 
 
 def _more(wanted: int, groups: int, k: int) -> int:

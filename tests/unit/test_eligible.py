@@ -47,3 +47,19 @@ def test_no_more_slices_of_a_group_are_kept_than_are_shown_unless_equally_good()
 
 def test_no_similarity_is_above_one() -> None:
     assert grouped((1.0000001, 1)).similarities.tolist() == [1]
+
+
+def test_the_first_slices_are_found_with_those_as_good() -> None:
+    found = grouped((0.9, 1), (0.8000001, 2), (0.8, 3), (0.7, 4))
+    assert found.firsts_of_all(1).tolist() == [0]
+    assert found.firsts_of_all(2).tolist() == [0, 1, 2]
+    assert found.firsts_of_all(99).tolist() == [0, 1, 2, 3]
+
+
+def test_the_nearest_groups_are_not_always_the_most_similar() -> None:
+    found = grouped((0.9, 1), (0.8, 2), (0.7, 3), (0.6, 2))
+    chosen = found.nearest(np.array([0.1, 0.5, 0.4], np.float32), 2)
+    assert chosen.labels.tolist() == [1, 2, 3]
+    assert chosen.groups.tolist() == [1, 2, 1]
+    assert chosen.firsts.tolist() == [0, 1]
+    assert found.nearest(np.array([0.5, 0.5, 0.5], np.float32), 1).labels.tolist() == [0, 1, 2, 3]

@@ -387,3 +387,17 @@ def test_something_rare_is_found_by_looking_ever_farther(shelf: Shelf, monkeypat
     assert patients(found) == [far.patient]
     monkeypatch.setattr(search_module, "OUTWARD", (8, 16))
     assert shelf.search.cases(QUERY, READER, Criteria(conditions=(other,), min_similarity=-1), ANYONE) == []
+
+
+@pytest.mark.parametrize("group", ["patient", "study", "none"])
+@pytest.mark.parametrize("expand", [0, 10])
+def test_who_may_see_each_study_finds_what_those_find_who_may_see_everything(
+    shelf: Shelf, group: str, expand: int
+) -> None:
+    filled(shelf)
+    shelf.search = Search(shelf.catalogue, shelf.index, MODEL, None, expand=expand)
+    reader = Reader(*(series(f"P{number}", number) for number in range(400)))
+    for vector in units(shelf._random.standard_normal((5, DIM)) + 3 * QUERY):
+        everything = shelf.cases(vector=vector, group=group, k=7)
+        assert len(everything) == 7
+        assert shelf.cases(vector=vector, group=group, k=7, caller=reader) == everything

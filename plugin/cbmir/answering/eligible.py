@@ -48,7 +48,7 @@ class Eligible:
 
         And those that are as good to the last digit told: which of them come first is decided elsewhere.
         """
-        told = self.similarities.astype(float).round(DECIMALS)
+        told = _told(self.similarities)
         beyond = self.number_of_groups
         if beyond > number:
             best = told[self.firsts]
@@ -57,7 +57,31 @@ class Eligible:
         starts = np.searchsorted(self.groups[by_group], np.arange(self.number_of_groups + 1))
         # the last slice of each group that is shown for sure
         last = by_group[np.minimum(starts[:-1] + SLICES_SHOWN, starts[1:]) - 1]
-        kept = (self.groups < beyond) & (told >= told[last][self.groups])
-        # the first of each group is kept, so places count what is kept only
+        return self._only((self.groups < beyond) & (told >= told[last][self.groups]))
+
+    def firsts_of_all(self, number: int) -> NDArray[np.intp]:
+        """Return where the first so many slices are, and those that are as good to the last digit told."""
+        told = _told(self.similarities)
+        return np.flatnonzero(told >= told[min(number, len(told)) - 1])
+
+    def nearest(self, nearness: NDArray[np.float32], number: int) -> Eligible:
+        """Return the so many groups of the greatest nearness, (groups,), and those that are as near to the last digit.
+
+        They keep their numbers.
+        """
+        told = _told(nearness)
+        if len(told) <= number:
+            return self
+        kept = told >= np.partition(told, -number)[-number]
+        return self._only(kept[self.groups])
+
+    def _only(self, kept: NDArray[np.bool_]) -> Eligible:
+        """Return some of the slices: of each group the first, or none."""
         places = np.cumsum(kept) - 1
-        return Eligible(self.labels[kept], self.similarities[kept], self.groups[kept], places[self.firsts[:beyond]])
+        firsts = self.firsts[kept[self.firsts]]
+        return Eligible(self.labels[kept], self.similarities[kept], self.groups[kept], places[firsts])
+
+
+def _told(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return values to the last digit that tells them apart."""
+    return np.asarray(values.astype(float).round(DECIMALS))
