@@ -1,10 +1,12 @@
 """Measure the plugin, and keep the figures with the machine they came from and what it was doing besides.
 
-    .venv/bin/python scripts/bench.py all           # embed, ingest, cstore, index, answer, startup, scale
+    .venv/bin/python scripts/bench.py all           # those that follow, up to scale
     .venv/bin/python scripts/bench.py all --quick   # the same with next to nothing, to see that it runs
     .venv/bin/python scripts/bench.py embed         # a slice in the network, by every runtime that is installed
     .venv/bin/python scripts/bench.py ingest        # slices a second from C-STORE to searchable
     .venv/bin/python scripts/bench.py cstore        # images per second by C-STORE, with and without the plugin
+    .venv/bin/python scripts/bench.py latency       # Orthanc's own answers, with and without the plugin
+    .venv/bin/python scripts/bench.py backfill      # memory while an archive that was there before is taken in
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
     .venv/bin/python scripts/bench.py query         # a whole search: ten patients, with and without filters
     .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc
@@ -25,8 +27,10 @@ what is there. All traffic stays on this machine. What is compared takes turns w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +77,8 @@ MEASUREMENTS = {
             "runs": ("runs with and without the plugin", 5, 1),
         },
     ),
+    "latency": Measurement("latency", {"requests": ("requests to each Orthanc in each state", 300, 6)}),
+    "backfill": Measurement("backfill", {"images": ("images that are there before the plugin", 10_000, 40)}),
     "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
     "query": Measurement("indexes:query", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 300, 20)}),
     "answer": Measurement("answers", {"slices": (_SLICES, 100_000, 1000), "queries": (_QUERIES, 300, 5)}),
@@ -104,7 +110,7 @@ MEASUREMENTS = {
     ),
     "soak": Measurement("soak", {"minutes": ("minutes", 30, 1)}),
 }
-ALL = ("embed", "ingest", "cstore", "index", "answer", "startup", "scale")
+ALL = ("embed", "ingest", "cstore", "latency", "backfill", "index", "answer", "startup", "scale")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -128,7 +134,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write what was found."""
     given = arguments(argv)
     given.out.mkdir(parents=True, exist_ok=True)
-    good = [run(name, given) for name in (ALL if given.what == "all" else (given.what,))]
+    with contextlib.ExitStack() as ends:
+        if given.what == "all" and given.keep is None:
+            # several look at the same archive
+            given.keep = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        good = [run(name, given) for name in (ALL if given.what == "all" else (given.what,))]
     if given.out == REPOSITORY / "docs" / "performance":
         report.write(given.out, REPOSITORY / "docs" / "performance.md")
     return 0 if all(good) else 1

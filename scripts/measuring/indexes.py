@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BUILT = "built.json"
 """In the folder of an archive that is kept: how many slices, and what it took."""
+FAR = 100_000_000
+"""Slices up to which growth is carried on."""
 FILTERS = {"none": {}, "modality": {"Modality": "MR"}, "a hundredth": {"BodyPartExamined": "PART7"}}
 
 
@@ -60,7 +62,7 @@ def scale(options: Namespace) -> dict[str, Any]:
             filters = searches(archive, options.queries)
             archive.start(steps)
         found.append({"slices": slices, "steps": steps, "filters": filters})
-    return {"sizes": found, "exponents": exponents(found)}
+    return {"sizes": found, "growth": growth(found)}
 
 
 @contextmanager
@@ -75,21 +77,30 @@ def folder_for(options: Namespace, slices: int | None = None) -> Iterator[Path]:
         yield folder
 
 
-def exponents(found: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the slopes of the least squares line through the logarithms of size and cost."""
+def growth(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the slopes of the least squares lines through the logarithms of size and cost, and where they lead.
+
+    `atFar` is the cost of the largest archive that was measured, carried on to FAR slices by the slope.
+    """
     sizes = [one["slices"] for one in found]
     costs = {
-        "link": [one["steps"]["link"]["processorSeconds"] for one in found],
-        "start": [sum(one["steps"][step]["processorSeconds"] for step in STARTING) for one in found],
+        "link, seconds of processor": [one["steps"]["link"]["processorSeconds"] for one in found],
+        "start, seconds of processor": [
+            sum(one["steps"][step]["processorSeconds"] for step in STARTING) for one in found
+        ],
+        "index in memory, MB": [one["steps"]["read the index"]["megabytes"] for one in found],
         **{
-            f"query, {name}": [one["filters"][name]["processorMilliseconds"]["p50"] for one in found]
+            f"query, filter: {name}, ms of processor": [
+                one["filters"][name]["processorMilliseconds"]["p50"] for one in found
+            ]
             for name in FILTERS
         },
     }
-    return {
-        name: round(float(np.polyfit(np.log(sizes), np.log(np.maximum(values, 1e-3)), 1)[0]), 2)
-        for name, values in costs.items()
-    }
+    told = {}
+    for name, values in costs.items():
+        exponent = float(np.polyfit(np.log(sizes), np.log(np.maximum(values, 1e-3)), 1)[0])
+        told[name] = {"exponent": round(exponent, 2), "atFar": round(values[-1] * (FAR / sizes[-1]) ** exponent, 1)}
+    return told
 
 
 class Archive:

@@ -23,12 +23,14 @@ def draw(name: str, found: dict[str, Any], file: Path) -> None:
         axes.invert_yaxis()
         axes.set_xlabel(title)
     elif name == "scale":
-        figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-        for label, costs in _lines(found).items():
-            axes.loglog([one["slices"] for one in found["sizes"]], costs, "o-", label=label)
-        axes.set_xlabel("slices")
-        axes.set_ylabel("seconds of processor time")
-        axes.legend()
+        figure, both = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+        memory = {"index in memory": [max(1, one["steps"]["read the index"]["megabytes"]) for one in found["sizes"]]}
+        for axes, unit, lines in zip(both, ("seconds of processor time", "MB"), (_lines(found), memory), strict=True):
+            for label, costs in lines.items():
+                axes.loglog([one["slices"] for one in found["sizes"]], costs, "o-", label=label)
+            axes.set(xlabel="slices", ylabel=unit)
+            axes.grid(alpha=0.3)
+            axes.legend()
     else:
         return
     figure.savefig(file, dpi=120)

@@ -81,6 +81,19 @@ def _cstore(found: dict[str, Any]) -> list[str]:
     return [*table, "", f"Rate with over without: {found['rateWithOverWithout']}."]
 
 
+def _latency(found: dict[str, Any]) -> list[str]:
+    rows = [
+        (state, *(f"{one[word]['p50']} / {one[word]['p99']}" for word in ("without", "with")), one["withOverWithout"])
+        for state, one in found["states"].items()
+    ]
+    return _table(("the worker is", "without the plugin, ms p50 / p99", "with it", "with over without, p50"), rows)
+
+
+def _backfill(found: dict[str, Any]) -> list[str]:
+    keys = ("images", "perSecond", "megabytesWarm", "megabytesAtTheEnd", "bytesGrownPerSlice")
+    return _table(keys, [[found[key] for key in keys]])
+
+
 def _steps(steps: dict[str, Any]) -> list[str]:
     keys = ("seconds", "processorSeconds", "longestStallMilliseconds", "megabytes")
     return _table(("step", *keys), [(name, *(step[key] for key in keys)) for name, step in steps.items()])
@@ -124,13 +137,16 @@ def _scale(found: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for one in found["sizes"]:
         lines += [f"**{one['slices']:,} slices**", "", *_steps(one["steps"]), "", *_filters(one["filters"]), ""]
-    return [*lines, *_table(("cost", "exponent"), found["exponents"].items())]
+    rows = [(name, one["exponent"], f"{one['atFar']:,}") for name, one in found["growth"].items()]
+    return [*lines, *_table(("cost", "exponent", "carried on to 100 million slices"), rows)]
 
 
 _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "embed": _embed,
     "ingest": _ingest,
     "cstore": _cstore,
+    "latency": _latency,
+    "backfill": _backfill,
     "index": _index,
     "query": lambda found: _filters(found["filters"]),
     "answer": _answer,

@@ -116,8 +116,8 @@ def _live(orthanc: OrthancProcess, idle: OrthancProcess, seconds: float) -> list
                         "stored": (number + 1) * SLICES,
                         "slices": status["slices"],
                         "queued": status["queued"],
-                        "plugin": _held(orthanc),
-                        "idle": _held(idle),
+                        "plugin": held(orthanc),
+                        "idle": held(idle),
                     }
                 )
             time.sleep(PAUSE_SECONDS)
@@ -133,7 +133,7 @@ def _arrive(number: int, *orthancs: OrthancProcess) -> list[str]:
     return stored[0]
 
 
-def _held(orthanc: OrthancProcess) -> dict[str, float]:
+def held(orthanc: OrthancProcess) -> dict[str, float]:
     """Return what the process holds now (proc(5)); memory in MB, without what only mirrors files."""
     assert orthanc.process is not None
     process = Path(f"/proc/{orthanc.process.pid}")
