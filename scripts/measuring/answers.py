@@ -19,7 +19,7 @@ from cbmir.records import Embedded, Series
 from cbmir.store.sqlite import SqliteCatalogue
 from measuring import made
 from measuring.cstore import start_without_python
-from measuring.runtimes import MODEL
+from measuring.shipped import MODEL
 from measuring.steps import milliseconds
 
 if TYPE_CHECKING:

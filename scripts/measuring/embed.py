@@ -20,7 +20,8 @@ from cbmir.pixels import prepare
 from measuring.labelled import Labelled
 from measuring.machine import resident_megabytes
 from measuring.peak import fma_gigaflops, gemm_gigaflops, operations_of
-from measuring.runtimes import EAGER, MODEL, SHIPPED, runtimes
+from measuring.runtimes import EAGER, SHIPPED, runtimes
+from measuring.shipped import MODEL
 
 if TYPE_CHECKING:
     from argparse import Namespace

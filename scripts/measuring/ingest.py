@@ -12,7 +12,7 @@ from orthanc_process import OrthancProcess, wait_for
 
 from cbmir.embedding import load
 from measuring.cstore import images, send
-from measuring.runtimes import MODEL
+from measuring.shipped import MODEL
 
 if TYPE_CHECKING:
     from argparse import Namespace

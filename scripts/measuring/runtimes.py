@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cbmir.embedding import load
 from cbmir.network import from_onnx
-from cbmir.settings import HERE, Settings
+from measuring.shipped import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-MODEL = HERE / "models" / Settings().model
 EAGER = "torch, as the papers ran it"
 SHIPPED = "ONNX Runtime fp32 (shipped)"
 

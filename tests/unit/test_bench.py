@@ -27,6 +27,16 @@ def test_a_quick_measurement_writes_its_figures_its_table_and_its_picture(
     assert f"### {name}" in capsys.readouterr().out
 
 
+def test_the_quick_measurement_of_the_runtimes_tells_each_one_s_share_of_the_peak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    assert bench.main(["--out", str(tmp_path), "embed", "--quick", "--rounds", "1"]) == 0
+    found = json.loads((tmp_path / "embed.json").read_text(encoding="utf-8"))
+    assert found["runtimes"]["ONNX Runtime fp32 (shipped)"]["batch8"]["ofPeak"] is None or found["fmaGigaflops"] > 0
+    assert "of the FMA peak" in capsys.readouterr().out
+
+
 def test_the_page_shows_what_there_is_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
