@@ -639,12 +639,15 @@ def test_what_has_a_verified_label_other_than_one_can_be_found(catalogue: Catalo
 
 def test_a_label_of_an_instance_finds_that_slice_only_and_goes_with_it(catalogue: Catalogue) -> None:
     (first,) = put(catalogue, "a", series())
-    put(catalogue, "b", series())
+    (second,) = put(catalogue, "b", series())
     catalogue.set_labels("a", [Label("cyst", "histology")])
     only = parse("label", "cyst")
     assert only is not None
     assert catalogue.select([only], model=MODEL).tolist() == [first]
     assert catalogue.labels_of(catalogue.slices([first])[first]) == [Label("cyst", "histology")]
+    slices = catalogue.slices([first, second])
+    assert catalogue.labels_of_each([slices[second], slices[first]]) == [[], [Label("cyst", "histology")]]
+    assert catalogue.labels_of_each([]) == []
     catalogue.forget(["a"])
     assert catalogue.labels(["a"]) == {"a": []}
 

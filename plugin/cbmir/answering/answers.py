@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cbmir.cases import Case, Hit, Match
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Prediction
-    from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Quality, Series
+    from cbmir.records import CataloguedSlice, Feedback, IndexHealth, Label, Quality, Series
     from cbmir.reports.studies import Reports
 
 DISCLAIMER = "For finding reference cases. Not for diagnosis."
@@ -154,7 +154,7 @@ class Answers:
             "numberOfFrames": query.number_of_frames,
             "indexed": indexed,
             "SOPInstanceUID": query.sop_instance_uid,
-            **self._series(query),
+            **self._series(query, self._catalogue.labels_of(query)),
             **urls(query, viewer=self._viewer),
         }
 
@@ -162,9 +162,10 @@ class Answers:
         """Return the cases that are still in the archive, with ranks without gaps."""
         shown: list[dict[str, Any]] = []
         reported = self._reported(cases)
-        for case in cases:
+        said = self._catalogue.labels_of_each([case.best.slice for case in cases])
+        for case, labels in zip(cases, said, strict=True):
             try:
-                facts = self._series(case.best.slice)
+                facts = self._series(case.best.slice, labels)
             except NotFound:
                 # deleted a moment ago; the worker will hear of it
                 continue
@@ -204,14 +205,14 @@ class Answers:
             **urls(hit.slice, viewer=self._viewer),
         }
 
-    def _series(self, found: CataloguedSlice) -> dict[str, Any]:
+    def _series(self, found: CataloguedSlice, labels: Sequence[Label]) -> dict[str, Any]:
         series = found.series
         hidden = (*_ON_PATIENT, *(_IDENTIFYING if self._anonymize else ()))
         return {
             "SeriesInstanceUID": series.series_instance_uid,
             "StudyInstanceUID": series.study_instance_uid,
             **{keyword: text for keyword, text in series.facts.items() if keyword not in hidden},
-            "labels": [{"label": one.label, "provenance": one.provenance} for one in self._catalogue.labels_of(found)],
+            "labels": [{"label": one.label, "provenance": one.provenance} for one in labels],
             **self._patient(series),
         }
 

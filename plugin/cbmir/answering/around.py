@@ -66,7 +66,7 @@ class Around:
             return None
         nearest = self._patients(criteria, found)
         told = statistics(
-            [Neighbour(self._labels(case)) for case in nearest],
+            [Neighbour(said) for said in self._services.catalogue.labels_of_each([one.best.slice for one in nearest])],
             self._grounds,
             verified=self._query.verified,
             census=self._census(criteria),

@@ -77,8 +77,13 @@ class Labels(Database):
 
     def labels_of(self, found: CataloguedSlice) -> list[Label]:
         """Return what is said of a slice: of its study, its series and itself."""
-        said = self.labels(found.labelled)
-        return [label for some in said.values() for label in some]
+        (said,) = self.labels_of_each([found])
+        return said
+
+    def labels_of_each(self, slices: Sequence[CataloguedSlice]) -> list[list[Label]]:
+        """Return what is said of each slice, read at once."""
+        said = self.labels([orthanc_id for one in slices for orthanc_id in one.labelled])
+        return [[label for orthanc_id in one.labelled for label in said[orthanc_id]] for one in slices]
 
     def number_of_diagnoses(self) -> int:
         """Return how many diagnoses studies, series and instances have."""
