@@ -96,8 +96,8 @@ MEASUREMENTS = {
     "volumes": Measurement(
         "volumes",
         {
-            "slices": (_SLICES, 100_000, 2000),
-            "queries": (_QUERIES, 30, 3),
+            "slices": (_SLICES, 1_000_000, 2000),
+            "queries": (_QUERIES, 50, 3),
         },
     ),
     "postgresql": Measurement(
