@@ -16,6 +16,7 @@ from cbmir.ingest.own_labels import OwnLabels
 from cbmir.ingest.rebuilding import Rebuilding
 from cbmir.watching.memory import Memory
 from cbmir.watching.selfcheck import SelfChecks
+from cbmir.watching.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -145,13 +146,7 @@ class Indexer:
 
     def _new_checks(self) -> SelfChecks:
         answering = self._spaces.answering
-        return SelfChecks(
-            self._catalogue,
-            answering.index,
-            model=answering.model,
-            progress=self._progress,
-            stoppable=self._stoppable,
-        )
+        return SelfChecks(Watched(self._catalogue, answering.index, answering.model, self._progress, self._stoppable))
 
     def _require_sound(self, error: Exception | None = None) -> None:
         """Raise CatalogueDamaged if this error is a sign of it, or if there was one before, here or in an answer."""

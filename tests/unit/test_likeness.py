@@ -12,6 +12,7 @@ from cbmir.index import SliceIndex
 from cbmir.ingest.inbox import Progress
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching.likeness import Likeness
+from cbmir.watching.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Archive:
         self._random = np.random.default_rng(0)
 
     def after_a_start(self) -> Likeness:
-        return Likeness(self.catalogue, self.index, model=MODEL, progress=self.progress, now=lambda: self.now)
+        return Likeness(Watched(self.catalogue, self.index, MODEL, self.progress, now=lambda: self.now))
 
     def add(self, *patients: int, slices: int = 5) -> None:
         for patient in patients:

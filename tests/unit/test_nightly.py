@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
+from cbmir.index import SliceIndex
+from cbmir.ingest.inbox import Progress
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching.nightly import DRIFT, FEWEST_PATIENTS, SCANNERS, Nightly, measured
+from cbmir.watching.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +24,12 @@ class Archive:
     def __init__(self, directory: Path) -> None:
         self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.now = datetime(2026, 1, 31, 3, tzinfo=UTC)
+        self.index = SliceIndex(directory, dim=DIM, model=MODEL)
         self.slices = 0
         self.nightly = self.after_a_start()
 
     def after_a_start(self, **more: Any) -> Nightly:
-        return Nightly(self.catalogue, model=MODEL, now=lambda: self.now, **more)
+        return Nightly(Watched(self.catalogue, self.index, MODEL, Progress(), now=lambda: self.now, **more))
 
     def add(self, patient: str, axis: int, *, days_ago: int = 0, **facts: str) -> None:
         """Add two slices of a study, near an axis."""

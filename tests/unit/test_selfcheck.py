@@ -13,6 +13,7 @@ from cbmir.records import ORTHANC_LABEL, Label
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching import selfcheck
 from cbmir.watching.selfcheck import SelfChecks
+from cbmir.watching.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Archive:
         self.checks = self.after_a_start()
 
     def after_a_start(self) -> SelfChecks:
-        return SelfChecks(self.catalogue, self.index, model=MODEL, progress=self.progress, now=lambda: self.now)
+        return SelfChecks(Watched(self.catalogue, self.index, MODEL, self.progress, now=lambda: self.now))
 
     def add(self, patient: str, diagnosis: str | None = None, axis: int = 0) -> None:
         name = f"{patient}{len(self.catalogue.orthanc_ids())}"
@@ -215,9 +216,7 @@ def test_what_was_said_of_an_instance_counts_for_that_slice(archive: Archive) ->
 
 def test_a_stop_of_orthanc_ends_a_check_without_a_figure(archive: Archive) -> None:
     archive.add_patients(*range(8))
-    stopped = SelfChecks(
-        archive.catalogue, archive.index, model=MODEL, progress=archive.progress, stoppable=lambda _: iter(())
-    )
+    stopped = SelfChecks(Watched(archive.catalogue, archive.index, MODEL, archive.progress, lambda _: iter(())))
     stopped.run_due()
     assert archive.progress.health is None
     assert archive.measured() == []

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from parts import DIM, MODEL, embedded, series, units
 
+from cbmir.index import SliceIndex
 from cbmir.ingest.inbox import Progress
 from cbmir.store.sqlite import SqliteCatalogue
 from cbmir.watching import survey
 from cbmir.watching.survey import Survey
+from cbmir.watching.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,8 @@ class Archive:
         self.catalogue = SqliteCatalogue(directory / "catalogue.sqlite")
         self.now = datetime(2026, 1, 31, 3, tzinfo=UTC)
         self.progress = Progress()
-        self.survey = Survey(self.catalogue, model=MODEL, progress=self.progress, now=lambda: self.now)
+        index = SliceIndex(directory, dim=DIM, model=MODEL)
+        self.survey = Survey(Watched(self.catalogue, index, MODEL, self.progress, now=lambda: self.now))
 
     def add(self, count: int) -> None:
         for _ in range(count):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +11,8 @@ from cbmir.answering.scale import CALIBRATION
 from cbmir.watching.calibration import calibrated, gallery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from cbmir.watching.watched import Watched
 
-    from cbmir.catalogue import Catalogue
-    from cbmir.ingest.inbox import Progress
-    from cbmir.store.protocols import VectorIndex
-
-    Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 
 MOST_ASKED = 500
 """Slices whose nearest are looked for, of more a random part: a second."""
@@ -33,31 +27,17 @@ Done = tuple[str, int]
 class Likeness:
     """Measures on the worker's thread. The figures go into the catalogue, the pictures stay in memory."""
 
-    def __init__(  # noqa: PLR0913 - the parts it looks at
-        self,
-        catalogue: Catalogue,
-        index: VectorIndex,
-        *,
-        model: str,
-        progress: Progress,
-        stoppable: Stoppable = iter,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Take what is looked at, where the pictures are shown, and what ends a long work when Orthanc stops."""
-        self._catalogue = catalogue
-        self._index = index
-        self._model = model
-        self._progress = progress
-        self._stoppable = stoppable
-        self._now = now
+    def __init__(self, watched: Watched) -> None:
+        """Take what is looked at."""
+        self._watched = watched
         self._random = np.random.default_rng()
-        last = catalogue.last_day(CALIBRATION, model)
+        last = watched.catalogue.last_day(CALIBRATION, watched.model)
         self._measured: Done = (last["date"], last["slices"]) if last else ("", 0)
         self._pictured: Done = ("", 0)
 
     def run_due(self, slices: int) -> None:
         """Measure what is due in an archive of so many slices: each once a day, and when it has doubled since."""
-        today = self._now().date().isoformat()
+        today = self._watched.now().date().isoformat()
         if _is_due(self._measured, today, slices):
             self._measured = today, slices
             self._calibrate(today, slices)
@@ -68,28 +48,30 @@ class Likeness:
     def _calibrate(self, today: str, slices: int) -> None:
         """Keep how similar the nearest of some slices are."""
         labels = self._some(MOST_ASKED)
-        known = self._catalogue.slices(labels.tolist())
+        known = self._watched.catalogue.slices(labels.tolist())
         sample = (
             (known[label], row)
-            for some, rows in self._catalogue.vectors(labels)
+            for some, rows in self._watched.catalogue.vectors(labels)
             for label, row in zip(some.tolist(), rows, strict=True)
             if label in known
         )
-        found = calibrated(self._index.search, self._catalogue.slices, self._stoppable(sample))
+        found = calibrated(self._watched.index.search, self._watched.catalogue.slices, self._watched.stoppable(sample))
         if found is not None:
-            self._catalogue.keep_day(CALIBRATION, self._model, today, {"slices": slices, **asdict(found)})
+            self._watched.catalogue.keep_day(
+                CALIBRATION, self._watched.model, today, {"slices": slices, **asdict(found)}
+            )
 
     def _look(self) -> None:
         """Show what some slices look like from afar."""
         labels = self._some(MOST_PICTURES).tolist()
-        known, sketches = self._catalogue.slices(labels), self._catalogue.sketches(labels)
+        known, sketches = self._watched.catalogue.slices(labels), self._watched.catalogue.sketches(labels)
         there = [label for label in labels if label in known and label in sketches]
-        self._progress.gallery = (
+        self._watched.progress.gallery = (
             gallery(
-                self._model,
+                self._watched.model,
                 [known[label] for label in there],
                 np.stack([sketches[label] for label in there]),
-                self._stoppable,
+                self._watched.stoppable,
             )
             if there
             else None
@@ -97,7 +79,7 @@ class Likeness:
 
     def _some(self, most: int) -> Any:
         """Return the labels of slices in random order; of many a random part."""
-        return self._random.permutation(self._catalogue.live_labels(self._model))[:most]
+        return self._random.permutation(self._watched.catalogue.live_labels(self._watched.model))[:most]
 
 
 def _is_due(done: Done, today: str, slices: int) -> bool:

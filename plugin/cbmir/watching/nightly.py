@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +12,11 @@ from cbmir.watching.drift import drift
 from cbmir.watching.quality import Labelled, precision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from numpy.typing import NDArray
 
-    from cbmir.catalogue import Catalogue
     from cbmir.records import CataloguedSlice
+    from cbmir.watching.watched import Watched
 
-    Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 
 DRIFT, SCANNERS = "drift", "scanners"
 """What the catalogue calls the two kinds of figures."""
@@ -56,22 +53,14 @@ def measured(catalogue: Catalogue, kind: str, model: str) -> list[dict[str, Any]
 class Nightly:
     """Decides which figure is due, and measures it on the worker's thread."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        *,
-        model: str,
-        stoppable: Stoppable = iter,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Take what is looked at, and what ends a long work when Orthanc stops."""
-        self._catalogue = catalogue
-        self._model = model
-        self._stoppable = stoppable
-        self._now = now
+    def __init__(self, watched: Watched) -> None:
+        """Take what is looked at."""
+        self._watched = watched
         self._random = np.random.default_rng()
         self._measures = {DRIFT: self._drift, SCANNERS: self._scanners}
-        self._last = {kind: next(reversed(measured(catalogue, kind, model)), None) for kind in self._measures}
+        self._last = {
+            kind: next(reversed(measured(watched.catalogue, kind, watched.model)), None) for kind in self._measures
+        }
         self._tried = {kind: (last["date"], last["slices"]) for kind, last in self._last.items() if last}
 
     def run_due(self, slices: int) -> None:
@@ -79,7 +68,7 @@ class Nightly:
 
         One that fails or finds too little is not tried again before.
         """
-        today = self._now().date().isoformat()
+        today = self._watched.now().date().isoformat()
         for kind, measure in self._measures.items():
             date, then = self._tried.get(kind, ("", 0))
             if not slices or (date == today and slices < 2 * then):
@@ -87,7 +76,7 @@ class Nightly:
             self._tried[kind] = today, slices
             if (figures := measure()) is not None:
                 self._last[kind] = {"date": today, "slices": slices, **figures}
-                self._catalogue.keep_day(kind, self._model, today, {"slices": slices, **figures})
+                self._watched.catalogue.keep_day(kind, self._watched.model, today, {"slices": slices, **figures})
 
     def metrics(self) -> dict[str, float]:
         """Return the last figures as numbers to be watched: what is well above 1 is worth a look."""
@@ -102,7 +91,7 @@ class Nightly:
 
     def _drift(self) -> dict[str, Any] | None:
         """Return how far the last weeks' studies are from those of the year before; None where they are too few."""
-        today = self._now().date()
+        today = self._watched.now().date()
         begin = today - timedelta(days=RECENT_DAYS)
         before = begin - timedelta(days=REFERENCE_DAYS)
         lately, lately_vectors = self._studied(begin, today)
@@ -112,7 +101,7 @@ class Nightly:
         recent = np.arange(len(lately) + len(earlier)) < len(lately)
         patients = [one.series.patient for one in (*lately, *earlier)]
         vectors = np.concatenate([lately_vectors, earlier_vectors])
-        found = drift(vectors, patients, recent, self._random, self._stoppable)
+        found = drift(vectors, patients, recent, self._random, self._watched.stoppable)
         if found is None:
             return None
         known = {one.series.scanner for one in earlier}
@@ -128,20 +117,20 @@ class Nightly:
     def _studied(self, first: Any, last: Any) -> tuple[list[CataloguedSlice], NDArray[np.float32]]:
         """Return slices of studies of these days, and their vectors."""
         days = Condition("StudyDate", "between", (f"{first:%Y%m%d}", f"{last:%Y%m%d}"))
-        return self._some(self._catalogue.select([days], model=self._model), MOST_OF_DAYS)
+        return self._some(self._watched.catalogue.select([days], model=self._watched.model), MOST_OF_DAYS)
 
     # ---- hits of the query's own scanner ----
 
     def _scanners(self) -> dict[str, Any] | None:
         """Return how often hits of other patients are of the query's scanner; None where there is but one scanner."""
-        slices, vectors = self._some(self._catalogue.live_labels(self._model), MOST_COMPARED)
+        slices, vectors = self._some(self._watched.catalogue.live_labels(self._watched.model), MOST_COMPARED)
         known = [place for place, one in enumerate(slices) if one.series.scanner]
         patients = [slices[place].series.patient for place in known]
         scanners = [frozenset({slices[place].series.scanner}) for place in known]
         if len(set(scanners)) < 2 or len(set(patients)) < FEWEST_PATIENTS:
             return None
         queries = range(min(QUERIES, len(known)))
-        found = precision(Labelled(vectors[known], patients, scanners), self._stoppable(queries))
+        found = precision(Labelled(vectors[known], patients, scanners), self._watched.stoppable(queries))
         if found is None:
             return None
         return {
@@ -155,8 +144,8 @@ class Nightly:
     def _some(self, labels: NDArray[np.int64], most: int) -> tuple[list[CataloguedSlice], NDArray[np.float32]]:
         """Return slices and their vectors, in random order; of many a random part, deleted ones missing."""
         wanted = self._random.permutation(labels)[:most]
-        found = self._catalogue.slices(wanted.tolist())
-        portions = list(self._stoppable(self._catalogue.vectors(wanted)))
+        found = self._watched.catalogue.slices(wanted.tolist())
+        portions = list(self._watched.stoppable(self._watched.catalogue.vectors(wanted)))
         pairs = [
             (found[label], row)
             for some, rows in portions

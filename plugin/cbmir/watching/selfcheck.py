@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +16,12 @@ from cbmir.watching.recall import recall
 from cbmir.watching.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from cbmir.catalogue import Catalogue
-    from cbmir.ingest.inbox import Progress
-    from cbmir.store.protocols import VectorIndex
+    from cbmir.watching.watched import Watched
 
-    Stoppable = Callable[[Iterable[Any]], Iterator[Any]]
 
 MOST_COMPARED = 20_000
 """Vectors that a check reads, of larger archives a random part: 20 MB and a second."""
@@ -42,30 +38,16 @@ _LABELLED = Condition("label", "like", ("*",))
 class SelfChecks:
     """Decides which check is due, and runs it on the worker's thread."""
 
-    def __init__(  # noqa: PLR0913 - the parts it looks at
-        self,
-        catalogue: Catalogue,
-        index: VectorIndex,
-        *,
-        model: str,
-        progress: Progress,
-        stoppable: Stoppable = iter,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Take what is checked, where the index's health is told, and what ends a long work when Orthanc stops."""
-        self._catalogue = catalogue
-        self._index = index
-        self._model = model
-        self._progress = progress
-        self._stoppable = stoppable
-        self._now = now
+    def __init__(self, watched: Watched) -> None:
+        """Take what is looked at."""
+        self._watched = watched
         self._random = np.random.default_rng()
         self._recall_at: tuple[float, int] | None = None
         self._tried: tuple[int, int] | None = None
-        self._last: Quality | None = next(reversed(catalogue.quality(model)), None)
-        self._nightly = Nightly(catalogue, model=model, stoppable=stoppable, now=now)
-        self._likeness = Likeness(catalogue, index, model=model, progress=progress, stoppable=stoppable, now=now)
-        self._survey = Survey(catalogue, model=model, progress=progress, now=now)
+        self._last: Quality | None = next(reversed(watched.catalogue.quality(watched.model)), None)
+        self._nightly = Nightly(watched)
+        self._likeness = Likeness(watched)
+        self._survey = Survey(watched)
 
     def index_rebuilt(self) -> None:
         """Have the recall measured again at the next idle moment."""
@@ -74,46 +56,48 @@ class SelfChecks:
     def run_due(self) -> None:
         """Run the checks that are due, a second or two each. One that fails is not repeated before it is due again."""
         if self._recall_is_due():
-            self._recall_at = time.monotonic(), len(self._index)
+            self._recall_at = time.monotonic(), len(self._watched.index)
             self._measure_recall()
         if self._quality_is_due():
             self._tried = self._extent()
             self._measure_quality()
-        self._nightly.run_due(len(self._index))
-        self._likeness.run_due(len(self._index))
-        self._survey.run_due(len(self._index))
+        self._nightly.run_due(len(self._watched.index))
+        self._likeness.run_due(len(self._watched.index))
+        self._survey.run_due(len(self._watched.index))
 
     def metrics(self) -> dict[str, float]:
         """Return the last figures, as Prometheus calls them."""
         found = self._nightly.metrics()
         if self._last is not None:
             found |= {"cbmir_precision_at_10": self._last.p10, "cbmir_precision_chance": self._last.chance}
-        if self._progress.health is not None:
-            found["cbmir_recall_at_10"] = self._progress.health.recall
+        if self._watched.progress.health is not None:
+            found["cbmir_recall_at_10"] = self._watched.progress.health.recall
         return found
 
     # ---- the index against all vectors ----
 
     def _recall_is_due(self) -> bool:
-        if not len(self._index):
+        if not len(self._watched.index):
             return False
         if self._recall_at is None:
             return True
         then, slices = self._recall_at
         # the figure of an archive that has just begun to fill says little of the one that it became
-        return time.monotonic() - then > RECALL_SECONDS or len(self._index) >= 2 * slices
+        return time.monotonic() - then > RECALL_SECONDS or len(self._watched.index) >= 2 * slices
 
     def _measure_recall(self) -> None:
-        labels, vectors = self._some(self._catalogue.live_labels(self._model))
+        labels, vectors = self._some(self._watched.catalogue.live_labels(self._watched.model))
         queries = vectors[:RECALL_QUERIES]
-        share = recall(self._index.search, labels, vectors, self._stoppable(queries))
+        share = recall(self._watched.index.search, labels, vectors, self._watched.stoppable(queries))
         if share is not None:
-            self._progress.health = IndexHealth(share, len(queries), self._now().isoformat(timespec="seconds"))
+            self._watched.progress.health = IndexHealth(
+                share, len(queries), self._watched.now().isoformat(timespec="seconds")
+            )
 
     def _some(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return labels and vectors, in random order; of many a random part."""
         wanted = self._random.permutation(labels)[:MOST_COMPARED]
-        portions = list(self._stoppable(self._catalogue.vectors(wanted)))
+        portions = list(self._watched.stoppable(self._watched.catalogue.vectors(wanted)))
         if not portions:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         return np.concatenate([some for some, _ in portions]), np.concatenate([rows for _, rows in portions])
@@ -122,7 +106,7 @@ class SelfChecks:
 
     def _extent(self) -> tuple[int, int]:
         """Return the number of slices and that of diagnoses."""
-        return len(self._index), self._catalogue.number_of_diagnoses()
+        return len(self._watched.index), self._watched.catalogue.number_of_diagnoses()
 
     def _quality_is_due(self) -> bool:
         extent = self._extent()
@@ -137,10 +121,10 @@ class SelfChecks:
         return changed and self._last.date != self._today()
 
     def _measure_quality(self) -> None:
-        labels, vectors = self._some(self._catalogue.select([_LABELLED], model=self._model))
+        labels, vectors = self._some(self._watched.catalogue.select([_LABELLED], model=self._watched.model))
         labelled = self._labelled(labels.tolist(), vectors)
         queries = range(min(QUALITY_QUERIES, len(labelled.patients)))
-        found = precision(labelled, self._stoppable(queries))
+        found = precision(labelled, self._watched.stoppable(queries))
         if found is None:
             return
         slices, diagnoses = self._extent()
@@ -156,18 +140,18 @@ class SelfChecks:
             p10=p10,
             chance=found.chance,
         )
-        self._catalogue.add_quality(self._last, self._model)
+        self._watched.catalogue.add_quality(self._last, self._watched.model)
 
     def _labelled(self, labels: Sequence[int], vectors: NDArray[np.float32]) -> Labelled:
         """Return what was said of these slices; those deleted meanwhile are missing.
 
         Orthanc's own labels are no diagnoses: one that every study of a department has would make all answers right.
         """
-        slices = self._catalogue.slices(labels)
+        slices = self._watched.catalogue.slices(labels)
         things = {name for one in slices.values() for name in one.labelled}
         said = {
             name: {one.label.casefold() for one in some if one.provenance != ORTHANC_LABEL}
-            for name, some in self._catalogue.labels(sorted(things)).items()
+            for name, some in self._watched.catalogue.labels(sorted(things)).items()
         }
         diagnoses = {label: frozenset().union(*(said[name] for name in one.labelled)) for label, one in slices.items()}
         rows = [place for place, label in enumerate(labels) if diagnoses.get(label)]
@@ -178,4 +162,4 @@ class SelfChecks:
         )
 
     def _today(self) -> str:
-        return self._now().date().isoformat()
+        return self._watched.now().date().isoformat()

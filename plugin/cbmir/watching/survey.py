@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +11,12 @@ from cbmir.records import Atlas
 from cbmir.watching.layout import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from cbmir.catalogue import Catalogue
-    from cbmir.ingest.inbox import Progress
+    from cbmir.watching.watched import Watched
+
 
 MOST_DRAWN = 2000
 """Slices on the plane, of more a random part: what a page can draw smoothly, and five seconds of one processor."""
@@ -32,19 +31,9 @@ MUCH = 0.1
 class Survey:
     """Draws on the worker's thread, and shows the picture when it is done. It is kept in memory only."""
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        *,
-        model: str,
-        progress: Progress,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Take what is drawn, and where the picture is shown."""
-        self._catalogue = catalogue
-        self._model = model
-        self._progress = progress
-        self._now = now
+    def __init__(self, watched: Watched) -> None:
+        """Take what is looked at."""
+        self._watched = watched
         self._random = np.random.default_rng()
         self._drawing: Iterator[None] | None = None
         self._drawn: tuple[str, int] = ("", 0)
@@ -69,20 +58,20 @@ class Survey:
 
     def _draw(self, slices: int) -> Iterator[None]:
         """Yield after each step; show what comes out of the last."""
-        wanted = self._random.permutation(self._catalogue.live_labels(self._model))[:MOST_DRAWN]
-        portions = list(self._catalogue.vectors(wanted))
+        wanted = self._random.permutation(self._watched.catalogue.live_labels(self._watched.model))[:MOST_DRAWN]
+        portions = list(self._watched.catalogue.vectors(wanted))
         if not portions:
             return
         labels = np.concatenate([some for some, _ in portions])
         places = np.empty((0, 2), np.float32)
         for places in layout(np.concatenate([rows for _, rows in portions])):  # noqa: B007 - the last ones are shown
             yield
-        self._progress.atlas = Atlas(
-            self._model, labels, _within(places), slices, self._now().isoformat(timespec="seconds")
+        self._watched.progress.atlas = Atlas(
+            self._watched.model, labels, _within(places), slices, self._watched.now().isoformat(timespec="seconds")
         )
 
     def _today(self) -> str:
-        return self._now().date().isoformat()
+        return self._watched.now().date().isoformat()
 
 
 def _within(places: NDArray[np.float32]) -> NDArray[np.float32]:
