@@ -14,6 +14,7 @@ from cbmir.watching.quality import Labelled, precision
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cbmir.catalogue import Catalogue
     from cbmir.records import CataloguedSlice
     from cbmir.watching.watched import Watched
 
