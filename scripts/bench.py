@@ -8,6 +8,7 @@
     .venv/bin/python scripts/bench.py latency       # Orthanc's own answers, with and without the plugin
     .venv/bin/python scripts/bench.py backfill      # memory while an archive that was there before is taken in
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
+    .venv/bin/python scripts/bench.py compressed    # what an index of shorter vectors would save and find: a trial
     .venv/bin/python scripts/bench.py query         # a whole search: ten patients, with and without filters
     .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc
     .venv/bin/python scripts/bench.py startup       # what a start takes, step by step
@@ -80,6 +81,7 @@ MEASUREMENTS = {
     "latency": Measurement("latency", {"requests": ("requests to each Orthanc in each state", 300, 6)}),
     "backfill": Measurement("backfill", {"images": ("images that are there before the plugin", 10_000, 40)}),
     "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
+    "compressed": Measurement("compressed", {"slices": (_SLICES, 100_000, 2000), "queries": (_QUERIES, 300, 20)}),
     "query": Measurement("indexes:query", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 300, 20)}),
     "answer": Measurement("answers", {"slices": (_SLICES, 100_000, 1000), "queries": (_QUERIES, 300, 5)}),
     "startup": Measurement("indexes:startup", {"slices": (_SLICES, 100_000, 2000)}),

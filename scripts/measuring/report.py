@@ -116,6 +116,16 @@ def _index(found: dict[str, Any]) -> list[str]:
     return [*_steps(found["steps"]), "", *_table(head, rows), "", note]
 
 
+def _compressed(found: dict[str, Any]) -> list[str]:
+    rows = [
+        (length, one["bytesPerSlice"], candidates, some["recallAt10"], some["p50"], some["p99"])
+        for length, one in found["lengths"].items()
+        for candidates, some in one["candidates"].items()
+    ]
+    head = ("numbers a slice", "bytes a slice", "compared in full", "recall@10", "ms p50", "p99")
+    return [f"{found['slices']:,} slices.", "", *_table(head, rows)]
+
+
 def _filters(filters: dict[str, Any]) -> list[str]:
     rows = [
         (name, *one["milliseconds"].values(), *one["processorMilliseconds"].values(), one["fewestCases"])
@@ -148,6 +158,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "latency": _latency,
     "backfill": _backfill,
     "index": _index,
+    "compressed": _compressed,
     "query": lambda found: _filters(found["filters"]),
     "answer": _answer,
     "startup": lambda found: _steps(found["steps"]),
