@@ -46,6 +46,14 @@ class Volume:
     instances: int
 
 
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study: PatientName and PatientID as far as known, and the Orthanc ids of its series."""
+
+    patient: dict[str, str]
+    series: frozenset[str]
+
+
 class Archive:
     """Where instances come from. Only reads: storing from inside Orthanc can deadlock it.
 
@@ -141,10 +149,12 @@ class Archive:
                 return False
         return self._labels_there
 
-    def patient(self, study: str) -> dict[str, str]:
-        """Return PatientName and PatientID of a study, as far as known."""
-        tags = self._get(f"/studies/{study}")["PatientMainDicomTags"]
-        return {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
+    def study(self, orthanc_id: str) -> Study:
+        """Return what a study is now. Raises NotFound."""
+        found = self._get(f"/studies/{orthanc_id}")
+        tags = found["PatientMainDicomTags"]
+        named = {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
+        return Study(named, frozenset(found["Series"]))
 
     def study_instance_uid(self, study: str) -> str:
         """Return the StudyInstanceUID of a study."""

@@ -224,6 +224,7 @@ class OrthancDouble:
             patients = {study: patient for _, study, patient in above}
             return {
                 "ParentPatient": self._known(patients, name),
+                "Series": sorted({series for series, study, _ in above if study == name}),
                 "PatientMainDicomTags": self._tags[name],
                 "MainDicomTags": {"StudyInstanceUID": self._uids[name]},
             }

@@ -105,6 +105,13 @@ def test_one_question_tells_of_all_reports_and_without_its_answer_there_are_just
     assert workplace.orthanc.calls.count("/tools/find") == 1
 
 
+def test_where_all_series_are_indexed_pictures_nobody_asks_for_reports(workplace: Workplace) -> None:
+    workplace.orthanc.calls.clear()
+    shown = answers(workplace).cases(cases(workplace))
+    assert [case["reportUrl"] for case in shown] == [None] * 3
+    assert "/tools/find" not in workplace.orthanc.calls
+
+
 def test_in_anonymous_mode_nobody_asks_for_reports(workplace: Workplace) -> None:
     workplace.store(structured_report("P1", 1))
     workplace.orthanc.calls.clear()

@@ -28,6 +28,13 @@ def test_the_members_of_a_series_are_its_slices_as_they_were_indexed(catalogue: 
     assert catalogue.indexed_of(one.orthanc_id, MODEL) == 2
 
 
+def test_series_with_indexed_pictures_are_told_from_others(catalogue: Catalogue) -> None:
+    one = series("P1", 1, 1)
+    put(catalogue, "a", one)
+    assert catalogue.series_among([one.orthanc_id, one.study_orthanc_id, "other"]) == {one.orthanc_id}
+    assert catalogue.series_among([]) == set()
+
+
 def test_the_members_of_a_study_are_those_of_all_its_series(catalogue: Catalogue) -> None:
     one, other, elsewhere = series("P1", 1, 1), series("P1", 1, 2), series("P2", 2)
     for name, its in (("a", one), ("b", other), ("c", elsewhere)):

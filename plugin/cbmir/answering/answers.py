@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from cbmir.sequences import kind_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbmir.archive import Archive
+    from cbmir.archive import Archive, Study
     from cbmir.cases import Case, Hit, Match
     from cbmir.catalogue import Catalogue
     from cbmir.classifier import Prediction
@@ -79,6 +80,10 @@ def quality(measured: Quality) -> dict[str, Any]:
 def kind(series: Series) -> dict[str, str | None]:
     """Return the sequence and plane of a series, as JSON."""
     return kind_of(series)._asdict()
+
+
+def _study(case: Case) -> str:
+    return case.best.slice.series.study_orthanc_id
 
 
 def _match(match: Match) -> dict[str, Any]:
@@ -154,44 +159,57 @@ class Answers:
             "numberOfFrames": query.number_of_frames,
             "indexed": indexed,
             "SOPInstanceUID": query.sop_instance_uid,
-            **self._series(query, self._catalogue.labels_of(query)),
+            **self._series(query, self._archive.study(query.series.study_orthanc_id), self._catalogue.labels_of(query)),
             **urls(query, viewer=self._viewer),
         }
 
     def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
         """Return the cases that are still in the archive, with ranks without gaps."""
-        shown: list[dict[str, Any]] = []
-        reported = self._reported(cases)
-        said = self._catalogue.labels_of_each([case.best.slice for case in cases])
-        for case, labels in zip(cases, said, strict=True):
-            try:
-                facts = self._series(case.best.slice, labels)
-            except NotFound:
-                # deleted a moment ago; the worker will hear of it
-                continue
+        studies = self._studies(cases)
+        there = [case for case in cases if _study(case) in studies]
+        reported = self._reported(there, studies)
+        said = self._catalogue.labels_of_each([case.best.slice for case in there])
+        shown = []
+        for rank, (case, labels) in enumerate(zip(there, said, strict=True), start=1):
             series = case.best.slice.series
-            has_report = series.study_orthanc_id in reported
             shown.append(
                 {
-                    "rank": len(shown) + 1,
+                    "rank": rank,
                     "similarity": round(case.similarity, DECIMALS),
                     "percentile": self._scale.percentile(case.similarity),
                     "patientOrthancId": series.patient_orthanc_id,
                     "studyOrthancId": series.study_orthanc_id,
                     "seriesOrthancId": series.orthanc_id,
-                    **facts,
-                    "reportUrl": f"/cbmir/report/{series.study_orthanc_id}" if has_report else None,
+                    **self._series(case.best.slice, studies[_study(case)], labels),
+                    "reportUrl": f"/cbmir/report/{_study(case)}" if _study(case) in reported else None,
                     "slices": [self._slice(hit) for hit in case.hits],
                     **({"match": [_match(one) for one in case.matches]} if case.matches else {}),
                 }
             )
         return shown
 
-    def _reported(self, cases: Sequence[Case]) -> set[str]:
+    def _studies(self, cases: Sequence[Case]) -> dict[str, Study]:
+        """Return the studies of cases that are in the archive at this moment."""
+        found = {}
+        for study in {_study(case) for case in cases}:
+            # one that was deleted a moment ago, the worker will hear of
+            with contextlib.suppress(NotFound):
+                found[study] = self._archive.study(study)
+        return found
+
+    def _reported(self, cases: Sequence[Case], studies: dict[str, Study]) -> set[str]:
         """Return the studies that may have a report; none in anonymous mode, as a report may say whose it is."""
         if self._anonymize:
             return set()
-        return self._reports.held({case.best.slice.series.study_instance_uid for case in cases})
+        # a series of indexed pictures is no report, and most studies hold no other
+        others = frozenset[str]().union(*(study.series for study in studies.values()))
+        others -= self._catalogue.series_among(others)
+        uids = {
+            case.best.slice.series.study_instance_uid
+            for case in cases
+            if not others.isdisjoint(studies[_study(case)].series)
+        }
+        return self._reports.held(uids)
 
     def _slice(self, hit: Hit) -> dict[str, Any]:
         return {
@@ -205,7 +223,7 @@ class Answers:
             **urls(hit.slice, viewer=self._viewer),
         }
 
-    def _series(self, found: CataloguedSlice, labels: Sequence[Label]) -> dict[str, Any]:
+    def _series(self, found: CataloguedSlice, study: Study, labels: Sequence[Label]) -> dict[str, Any]:
         series = found.series
         hidden = (*_ON_PATIENT, *(_IDENTIFYING if self._anonymize else ()))
         return {
@@ -213,13 +231,12 @@ class Answers:
             "StudyInstanceUID": series.study_instance_uid,
             **{keyword: text for keyword, text in series.facts.items() if keyword not in hidden},
             "labels": [{"label": one.label, "provenance": one.provenance} for one in labels],
-            **self._patient(series),
+            **self._patient(series, study),
         }
 
-    def _patient(self, series: Series) -> dict[str, Any]:
-        """Return who the patient is, asked of the archive at this moment; nothing in anonymous mode."""
-        named = self._archive.patient(series.study_orthanc_id)
+    def _patient(self, series: Series, study: Study) -> dict[str, Any]:
+        """Return who the patient is; nothing in anonymous mode."""
         if self._anonymize:
             return {}
         facts = {keyword: series.facts[keyword] for keyword in _ON_PATIENT if keyword in series.facts}
-        return {"patient": {**named, **facts}}
+        return {"patient": {**study.patient, **facts}}

@@ -77,6 +77,16 @@ class SeriesTable(Database):
             if number in series
         ]
 
+    def series_among(self, orthanc_ids: Collection[str]) -> set[str]:
+        """Return those of the ids that are of series with indexed pictures."""
+        found: set[str] = set()
+        for some in portions(list(orthanc_ids)):
+            rows = self._connection().execute(
+                f"SELECT orthanc_id FROM series WHERE orthanc_id IN ({marks(some)})", some
+            )
+            found.update(orthanc_id for (orthanc_id,) in rows)
+        return found
+
     def indexed_of(self, orthanc_id: str, model: str) -> int:
         """Return how many instances of a series or study a model has seen."""
         rows = self._named([orthanc_id])
