@@ -38,10 +38,7 @@ CANDIDATES = 2
 """Cases of which those to show are chosen, per case wanted, where the first hits have a say in the order."""
 
 GROWTH = 4
-"""Times as many neighbours are asked for next, at most and where nothing says how many are needed."""
-
-MARGIN = 1.5
-"""Neighbours asked for next, per one that is expected to be needed."""
+"""Times as many neighbours are asked for next: a third look costs more than a wide second one."""
 
 EXACT_LIMIT = 20_000
 """Filtered sets up to this size are compared one by one, where the graph does not soon meet enough of them."""
@@ -118,10 +115,9 @@ class Search:
             labels, similarities, are_all = neighbours(wanted)
             near = similarities >= criteria.min_similarity
             found = self._eligible(labels[near], similarities[near], query, criteria)
-            groups = found.number_of_groups
             # no farther neighbour could give another case, or whoever may see little would have too much looked at
             is_last = are_all or not near.all() or (wanted >= FARTHEST and not caller.sees_all)
-            if is_last or groups >= criteria.k:
+            if is_last or found.number_of_groups >= criteria.k:
                 if caller.sees_all:
                     cases = self._of_all(vector, found.best(candidates), query, criteria)
                 else:
@@ -129,8 +125,7 @@ class Search:
                     cases = self._by_first_hits(vector, rank_visible(hits, criteria.group, candidates, caller.studies))
                 if is_last or len(cases) >= criteria.k:
                     return cases[: criteria.k]
-                groups = len(cases)
-            wanted = _more(wanted, groups, criteria.k)
+            wanted *= GROWTH
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""
@@ -315,9 +310,3 @@ class Search:
             return None
         (moved,) = expanded(vector[np.newaxis], vectors[np.newaxis, : len(first)], similarities[np.newaxis])
         return np.asarray(vectors[len(first) :] @ moved)
-
-
-def _more(wanted: int, groups: int, k: int) -> int:
-    """Return how many neighbours to ask for next, where so many gave fewer than k groups."""
-    expected = MARGIN * k / groups if 0 < groups < k else GROWTH
-    return int(wanted * min(GROWTH, max(2, expected)))

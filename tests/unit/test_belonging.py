@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from cbmir.store import belonging as belonging_module
 from cbmir.store.belonging import NONE, Belonging
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ def test_only_what_came_after_the_last_is_read() -> None:
     found.extend(after)
     assert asked == [-1, 11, 12]
     assert found.series_of(np.array([10, 12])).tolist() == [1, 9]
+
+
+def test_a_few_labels_are_found_once_and_many_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = belonging((1, 3), (2, 3), (5, 0))
+    few = found.of_series(np.array([3]))
+    assert few.labels() is few.labels()
+    monkeypatch.setattr(belonging_module, "FEW", 1)
+    many = found.of_series(np.array([3]))
+    assert many.labels() is not many.labels()
+    assert many.labels().tolist() == [1, 2]
 
 
 def test_slices_are_chosen_and_counted_by_their_series() -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NONE = -1
 """Stands for the series of a slice that is not known, or gone."""
 
+FEW = 20_000
+"""Labels that are kept: 160 kB."""
+
 GROWTH = 1.5
 SMALLEST_CAPACITY = 1024
 _ROW = np.dtype([("label", np.int64), ("series", np.int64)])
@@ -64,21 +67,28 @@ class _Known:
         return np.where(self.labels[places] == labels, self.series[places], NONE)
 
 
-@dataclass(frozen=True, slots=True)
 class OfSeries:
-    """The slices of some series: `_chosen` tells by the row id of a series whether it is one, its last element no."""
+    """The slices of some series."""
 
-    _known: _Known
-    _chosen: NDArray[np.bool_]
-    _number: int
+    def __init__(self, known: _Known, chosen: NDArray[np.bool_], number: int) -> None:
+        """Take which series are chosen, by their row ids, the last element no; and how many slices they have."""
+        self._known = known
+        self._chosen = chosen
+        self._number = number
+        self._labels: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Return the number of slices."""
         return self._number
 
     def labels(self) -> NDArray[np.int64]:
-        """Return their labels, ascending."""
-        return self._known.labels[self._chosen[self._known.series]]
+        """Return their labels, ascending. A few are found once: that is a look at every slice there is."""
+        if self._labels is not None:
+            return self._labels
+        labels = self._known.labels[self._chosen[self._known.series]]
+        if len(labels) <= FEW:
+            self._labels = labels
+        return labels
 
     def holds(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of these labels are among them."""

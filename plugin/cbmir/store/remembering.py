@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbmir.catalogue import Catalogue
-from cbmir.store.belonging import NONE, Belonging, Listed
+from cbmir.store.belonging import NONE, Belonging, Listed, OfSeries
 from cbmir.store.owners import Owners, OwnersOfSeries
 from cbmir.store.sql import clauses, marks, portions
 
@@ -24,7 +24,7 @@ MOST_FILTERS = 64
 MOST_SERIES = 2000
 """Filters and series that are kept until something is written."""
 
-_Filter = tuple[tuple["Condition", ...], str | None]
+_Filter = tuple[tuple["Condition", ...], str | None, str]
 
 
 class Remembering(Catalogue):
@@ -34,7 +34,7 @@ class Remembering(Catalogue):
         """Know nothing yet."""
         self._belonging: dict[str, Belonging] = {}
         self._owners = OwnersOfSeries()
-        self._filters: dict[_Filter, tuple[int, NDArray[np.int64]]] = {}
+        self._filters: dict[_Filter, tuple[int, OfSeries]] = {}
         self._read: tuple[int, dict[int, Series]] = (0, {})
 
     # ---- reading ----
@@ -89,7 +89,14 @@ class Remembering(Catalogue):
         if any(condition.keyword == "label" for condition in conditions):
             # may be said of one instance of a series
             return Listed(super().select(conditions, model=model, patient=patient))
-        return self._known(model).of_series(self._series_of(tuple(conditions), patient))
+        wanted = (tuple(conditions), patient, model)
+        commits, (then, found) = self.commits, self._filters.get(wanted, (-1, None))
+        if found is None or then != commits:
+            found = self._known(model).of_series(self._series_of(conditions, patient))
+            if len(self._filters) >= MOST_FILTERS:
+                self._filters = {}
+            self._filters[wanted] = commits, found
+        return found
 
     def select(
         self,
@@ -104,19 +111,12 @@ class Remembering(Catalogue):
             return super().select(conditions, model=model, patient=patient, among=among)
         return self.selection(conditions, model=model, patient=patient).labels()
 
-    def _series_of(self, conditions: tuple[Condition, ...], patient: str | None) -> NDArray[np.int64]:
+    def _series_of(self, conditions: Sequence[Condition], patient: str | None) -> NDArray[np.int64]:
         """Return the row ids of all series that fulfil every condition, and belong to the patient."""
-        commits, (then, found) = self.commits, self._filters.get((conditions, patient), (-1, np.empty(0, np.int64)))
-        if then == commits:
-            return found
         texts, values = clauses(conditions, patient)
         where = " AND ".join(texts) or "TRUE"
         rows = self._connection().execute(f"SELECT series.id FROM series WHERE {where}", values)
-        found = np.fromiter((row_id for (row_id,) in rows), np.int64)
-        if len(self._filters) >= MOST_FILTERS:
-            self._filters = {}
-        self._filters[conditions, patient] = commits, found
-        return found
+        return np.fromiter((row_id for (row_id,) in rows), np.int64)
 
     def _known(self, model: str) -> Belonging:
         """Return what is known of a model's slices, with those that came since it was asked for last."""
