@@ -79,6 +79,22 @@ class Archive:
         found = self._get(f"/instances/{orthanc_id}")
         return str(found["ParentSeries"]), int(found["FileSize"])
 
+    def gone(self, orthanc_ids: Iterable[str]) -> Iterator[str]:
+        """Yield those of these instances that there are no more; not those of which Orthanc cannot tell.
+
+        Asked together: a call that fails, as for each that is gone, leaves some hundred bytes behind in Orthanc's
+        Python plugin.
+        """
+        wanted = list(orthanc_ids)
+        for start in range(0, len(wanted), PAGE):
+            page = wanted[start : start + PAGE]
+            body = {"Resources": page, "Level": "Instance", "Metadata": False}
+            try:
+                there = {one["ID"] for one in self._post("/tools/bulk-content", body)}
+            except Unavailable:
+                continue
+            yield from (one for one in page if one not in there)
+
     def dicom(self, orthanc_id: str) -> bytes:
         """Return an instance's file."""
         try:
@@ -106,7 +122,7 @@ class Archive:
         found = set()
         for label in self._get("/tools/labels"):
             for level in ("Study", "Series"):
-                ids = self._find({"Level": level, "Expand": False, "Query": {}, "Labels": [label]})
+                ids = self._post("/tools/find", {"Level": level, "Expand": False, "Query": {}, "Labels": [label]})
                 found |= {(str(orthanc_id), one_line(str(label), LABEL_LENGTH)) for orthanc_id in ids}
         return found
 
@@ -169,16 +185,16 @@ class Archive:
         if not studies:
             return {}
         query = {"StudyInstanceUID": studies, "Modality": DOCUMENTS}
-        series = self._find({"Level": "Series", "Expand": True, "Query": query})
+        series = self._post("/tools/find", {"Level": "Series", "Expand": True, "Query": query})
         found: dict[str, list[Document]] = {}
         for one in sorted(series, key=lambda one: str(one["LastUpdate"]), reverse=True):
             documents = [Document(instance, str(one["LastUpdate"])) for instance in one["Instances"]]
             found.setdefault(str(one["ParentStudy"]), []).extend(documents)
         return found
 
-    def _find(self, wanted: dict[str, Any]) -> Any:
+    def _post(self, uri: str, body: dict[str, Any]) -> Any:
         try:
-            return json.loads(self._orthanc.RestApiPost("/tools/find", json.dumps(wanted).encode()))
+            return json.loads(self._orthanc.RestApiPost(uri, json.dumps(body).encode()))
         except self._orthanc.OrthancException as error:
             raise Unavailable("Orthanc did not answer") from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cbmir.errors import CatalogueDamaged, NotFound, Unavailable
+from cbmir.errors import CatalogueDamaged, Unavailable
 from cbmir.ingest.change import Change
 from cbmir.ingest.filling import Filling
 from cbmir.ingest.inbox import QUEUE_LIMIT
@@ -177,9 +177,8 @@ class Indexer:
             self._progress.waiting_since = time.monotonic()
         last = {orthanc_id: kind for kind, orthanc_id in self._unapplied if kind != "labelled"}
         # overwriting an instance reports it as stored and then as deleted: only the archive knows
-        stored = [orthanc_id for orthanc_id, kind in last.items() if kind == "stored" or self._exists(orthanc_id)]
-        deleted = last.keys() - set(stored)
-        self._spaces.remove(self._catalogue.enqueue(stored))
+        deleted = set(self._archive.gone(orthanc_id for orthanc_id, kind in last.items() if kind == "deleted"))
+        self._spaces.remove(self._catalogue.enqueue(one for one in last if one not in deleted))
         self._forget(deleted)
         for orthanc_id in last:
             self._filling.changed(orthanc_id)
@@ -192,17 +191,7 @@ class Indexer:
         self._spaces.remove(self._catalogue.forget(orthanc_ids))
         if self._catalogue.shared:
             # one that another node stored again meanwhile was forgotten with the one before
-            self._catalogue.enqueue_new(filter(self._exists, orthanc_ids))
-
-    def _exists(self, orthanc_id: str) -> bool:
-        """Return whether the archive still has an instance; where it cannot say, reading it will tell."""
-        try:
-            self._archive.instance(orthanc_id)
-        except NotFound:
-            return False
-        except Unavailable:
-            return True
-        return True
+            self._catalogue.enqueue_new(set(orthanc_ids).difference(self._archive.gone(orthanc_ids)))
 
     def _fetch_labels(self, orthanc_ids: Iterable[str]) -> None:
         """Bring the labels of known studies, series and instances up to date."""
@@ -221,8 +210,7 @@ class Indexer:
                 unseen.difference_update(page)
             if self._inbox.closed.is_set():
                 return
-            gone = [orthanc_id for orthanc_id in self._stoppable(unseen) if not self._exists(orthanc_id)]
-            self._forget(gone)
+            self._forget(list(self._stoppable(self._archive.gone(unseen))))
             if self._spaces.answering.pipeline is not None:
                 self._catalogue.reopen_lacking(self._spaces.answering.model)
             self._change.begin_anew()

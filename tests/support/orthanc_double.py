@@ -137,9 +137,12 @@ class OrthancDouble:
     def RestApiPost(self, uri: str, body: bytes) -> bytes:  # noqa: N802
         self.calls.append(uri)
         self._perhaps_fail(uri)
-        if uri != "/tools/find":
+        if uri not in {"/tools/find", "/tools/bulk-content"}:
             raise AssertionError(f"the test stubs no POST {uri}")
         wanted = json.loads(body)
+        if uri == "/tools/bulk-content":
+            assert (wanted["Level"], wanted["Metadata"]) == ("Instance", False)
+            return json.dumps([{"ID": one} for one in wanted["Resources"] if one in self.files]).encode()
         if "Labels" in wanted:
             place = ["Series", "Study"].index(wanted["Level"])
             bearers = {above[place] for one, above in self._above.items() if one in self.files}

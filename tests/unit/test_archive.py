@@ -143,6 +143,22 @@ def test_a_label_that_is_no_text_is_none(orthanc: OrthancDouble, archive: Archiv
     assert archive.labels("studies", "study") == []
 
 
+def test_of_many_instances_those_that_are_there_are_told_in_few_calls_that_never_fail(
+    orthanc: OrthancDouble, archive: Archive
+) -> None:
+    stored = [orthanc.store(mr_slice(number=number)) for number in range(3)]
+    gone = [f"gone{number}" for number in range(250)]
+    assert list(archive.gone([*gone, *stored])) == gone
+    assert orthanc.calls.count("/tools/bulk-content") == 3
+    assert orthanc.failures == 0
+    assert list(archive.gone([])) == []
+
+
+def test_what_orthanc_cannot_tell_of_is_not_gone(orthanc: OrthancDouble, archive: Archive) -> None:
+    orthanc.failing = {"/tools/bulk-content": 1}
+    assert len(list(archive.gone([f"gone{number}" for number in range(250)]))) == 150
+
+
 def test_nobody_has_said_anything(orthanc: OrthancDouble, archive: Archive) -> None:
     """Each call of Orthanc's that fails leaves some hundred bytes behind, and most slices have no labels."""
     for level in ("studies", "series", "instances"):

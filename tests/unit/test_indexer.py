@@ -13,7 +13,7 @@ from dicom_files import CANARY, mr_slice, picture
 from parts import DIM, Workplace, tiny_embedder, tiny_session
 
 from cbmir import indexer as indexer_module
-from cbmir.errors import CatalogueDamaged, Unavailable
+from cbmir.errors import CatalogueDamaged
 from cbmir.indexer import BATCHES_AT_A_TIME
 from cbmir.ingest import bursts as bursts_module
 from cbmir.ingest import filling as filling_module
@@ -420,11 +420,26 @@ def test_an_archive_in_trouble_is_not_taken_for_empty(workplace: Workplace, monk
     assert workplace.state_of(name) == "indexed"
 
 
-def test_an_instance_that_orthanc_cannot_tell_of_counts_as_there(
-    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workplace.indexer._archive, "_get", raising(Unavailable("Orthanc did not answer")))
-    assert workplace.indexer._exists("odd")
+def test_an_instance_that_orthanc_cannot_tell_of_counts_as_there(workplace: Workplace) -> None:
+    (name,) = workplace.store(mr_slice())
+    workplace.work()
+    workplace.orthanc.failing = {"/tools/bulk-content": 1}
+    workplace.inbox.put("deleted", name)
+    workplace.work()
+    assert workplace.orthanc.failing == {"/tools/bulk-content": 0}
+    assert workplace.state_of(name) == "indexed"
+
+
+def test_images_that_come_and_go_cost_orthanc_no_call_that_fails(workplace: Workplace) -> None:
+    """Each leaves some hundred bytes behind in Orthanc's Python plugin, for ever."""
+    stored = workplace.store(*(mr_slice(f"P{number}", number) for number in range(5)))
+    workplace.work()
+    for name in stored:
+        workplace.orthanc.delete(name)
+        workplace.inbox.put("deleted", name)
+    workplace.work()
+    assert {workplace.state_of(name) for name in stored} == {None}
+    assert workplace.orthanc.failures == 0
 
 
 def test_events_beyond_the_limit_are_made_up_for(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
