@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sqlite3
 import stat
 import threading
@@ -13,7 +14,7 @@ from parts import DIM, MODEL, embedded, series, units
 from cbmir.answering.matching import Condition, parse
 from cbmir.errors import CatalogueError
 from cbmir.records import Feedback, Label, Quality, Window
-from cbmir.store.sqlite import SqliteCatalogue
+from cbmir.store.sqlite import STATEMENTS_KEPT, SqliteCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -228,6 +229,18 @@ def test_nothing_is_left_of_an_instance_that_was_overwritten_and_then_deleted(
         catalogue.settle("a", between, "x")
     catalogue.forget(["a"])
     assert [rows(catalogue, table) for table in ("instance", "slice", "series", "diagnosis")] == [0, 0, 0, 0]
+
+
+def test_of_statements_for_every_number_of_slices_few_are_kept(file: SqliteCatalogue) -> None:
+    """They were all kept, so that memory grew for hours."""
+
+    def kept() -> int:
+        return sum(type(one).__name__ == "Statement" for one in gc.get_objects())
+
+    before = kept()
+    for number in range(1, 4 * STATEMENTS_KEPT):
+        file.slices(list(range(number)))
+    assert kept() - before <= STATEMENTS_KEPT
 
 
 def test_deleted_vectors_are_overwritten_in_the_file(file: SqliteCatalogue, path: Path) -> None:
