@@ -109,9 +109,12 @@ def _index(found: dict[str, Any]) -> list[str]:
         )
         for name, step in asked.items()
     ]
+    steps, arriving = found["steps"], found["arriving"]
+    each = round(1000 * steps["more arrive"]["processorSeconds"] / arriving, 2)
     note = (
-        f"{found['slices']:,} slices; read back they take {found['steps']['read']['bytesPerSlice']} bytes each. Then"
-        f" {found['arriving']:,} more arrive in series, {found['steps']['more arrive']['addedMilliseconds']} ms each."
+        f"{found['slices']:,} slices; read back they take {steps['read']['bytesPerSlice']} bytes each. Then"
+        f" {arriving:,} more arrive in series, {steps['more arrive']['addedMilliseconds']} ms each,"
+        f" {each} ms of processor."
     )
     return [*_steps(found["steps"]), "", *_table(head, rows), "", note]
 
