@@ -69,7 +69,10 @@ MEASUREMENTS = {
             "pictures": ("pictures of ../shared/data/brain15 that find each other by each runtime", 1500, 0),
         },
     ),
-    "ingest": Measurement("ingest", {"images": ("images sent", 500, 16)}),
+    "ingest": Measurement(
+        "ingest",
+        {"images": ("images sent", 2000, 16), "associations": ("associations at the same time", 8, 4)},
+    ),
     "cstore": Measurement(
         "cstore",
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,12 @@ def measure(options: Namespace) -> dict[str, Any]:
     squares = np.random.default_rng(0).random((8, 1, embedder.size, embedder.size), np.float32)
     alone = [_rate(lambda: embedder.embed(squares), len(squares)) for _ in range(ROUNDS)]
     with tempfile.TemporaryDirectory() as name:
-        (folder,) = images(Path(name) / "images", options.images, 1)
+        folders = images(Path(name) / "images", options.images, options.associations)
         orthanc = OrthancProcess(Path(name), {"Threads": 1}).start()
         try:
             start = time.monotonic()
-            send(orthanc, folder)
+            with ThreadPoolExecutor(len(folders)) as associations:
+                list(associations.map(lambda folder: send(orthanc, folder), folders))
             stored = time.monotonic() - start
             wait_for(lambda: orthanc.status()["indexed"] == options.images, "all are indexed", seconds=PATIENCE_SECONDS)
             seconds = time.monotonic() - start
@@ -41,6 +43,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     rate, most = options.images / seconds, float(np.median(alone))
     return {
         "images": options.images,
+        "associations": options.associations,
         "storedPerSecond": round(options.images / stored, 1),
         "searchablePerSecond": round(rate, 1),
         "embeddedPerSecondAlone": round(most, 1),

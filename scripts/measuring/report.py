@@ -71,7 +71,14 @@ def _told(value: float | None) -> str:
 
 
 def _ingest(found: dict[str, Any]) -> list[str]:
-    keys = ("images", "storedPerSecond", "searchablePerSecond", "embeddedPerSecondAlone", "searchableOverEmbedded")
+    keys = (
+        "images",
+        "associations",
+        "storedPerSecond",
+        "searchablePerSecond",
+        "embeddedPerSecondAlone",
+        "searchableOverEmbedded",
+    )
     return _table(keys, [[found[key] for key in keys]])
 
 
