@@ -28,6 +28,7 @@ import _library  # noqa: F401 - before cbmir
 from cbmir.errors import CbmirError
 from evaluation import confounds, systems
 from evaluation.embedded import embedded, readable
+from evaluation.options import add_run, add_system
 from evaluation.ranked import Evaluation, Method, evaluate
 from evaluation.report import classification, index_recall, protocol, summary, table
 from sources.csv_table import TableError, listed
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evaluation.systems import System
-
-MODELS = Path(__file__).parents[1] / "plugin" / "cbmir" / "models"
 
 FEWEST_CLASSES = 2
 
@@ -60,11 +59,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="do hits share its value? (default: the usual)",
     )
     add("--skip-unreadable", action="store_true", help="leave out pictures that cannot be used, and say which")
-    add("--system", choices=("model", "pixels"), default="model", help="pixels: correlation of 32x32 greys, the floor")
-    add(
-        "--model", type=Path, default=MODELS / "figshare-gem", metavar="DIR", help="model folder (default: the shipped)"
-    )
-    add("--checkpoint", type=Path, metavar="PT", help="measure a checkpoint of scripts/train.py instead, in torch")
+    add_system(parser)
     add("--class-predicted", action="store_true", help="find only what is predicted to be of the query's class")
     add("--expand", type=int, default=0, metavar="N", help="move each query towards its first N hits (default: 0)")
     add(
@@ -73,17 +68,22 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         default="onnx",
         help="torch: also tell what the shipped runtime, onnx, loses against it",
     )
-    add("--threads", type=int, default=2, help="CPU threads (default: 2)")
     add("--block", type=int, default=13, help="rows that stand for a case where there is one group only (default: 13)")
-    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add_run(parser)
     add("--plots", type=Path, metavar="DIR", help="write pictures there")
     return parser.parse_args(argv)
 
 
-def system_of(options: argparse.Namespace, runtime: str) -> System:
-    """Return what is measured."""
+def system_of(
+    options: argparse.Namespace, runtime: str, gallery: Sequence[Row] = (), queries: Sequence[Row] = ()
+) -> System:
+    """Return what is measured; the rows are for a system that learns from the gallery."""
     if options.checkpoint:
-        return systems.checkpoint(options.checkpoint, options.threads)
+        return systems.checkpoints(options.checkpoint, options.threads, mirrored=options.mirrored)
+    if options.system == "fixed":
+        from evaluation.fixed import fixed  # noqa: PLC0415 - torch is needed for this only
+
+        return fixed(gallery, queries, options.cache, options.threads)
     return systems.pixels() if options.system == "pixels" else systems.model(options.model, runtime, options.threads)
 
 
@@ -114,7 +114,7 @@ def measure(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
     for name in options.confound:
         if not any(confounds.value(row, name) for row in gallery):
             raise TableError(f"no picture of the gallery has a value in the column {name!r}")
-    system = system_of(options, options.runtime)
+    system = system_of(options, options.runtime, gallery, queries)
     method = Method(options.expand, system.euclidean, options.class_predicted)
 
     def ranked(system: System) -> Evaluation:

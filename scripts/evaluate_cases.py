@@ -16,19 +16,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import _library  # noqa: F401 - before cbmir
 from cbmir.errors import CbmirError
-from evaluate import MODELS, system_of
+from evaluate import system_of
 from evaluation import cases, metrics
 from evaluation.embedded import embedded
+from evaluation.options import add_run, add_system, add_tables
 from evaluation.ranked import measured
 from sources.csv_table import TableError
-from sources.tables import TABLE_HELP, add_columns, columns_of, listed_classes, read
+from sources.tables import columns_of, listed_classes, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,20 +58,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--gallery", required=True, metavar="TABLE", help=f"find in {TABLE_HELP}")
-    add("--queries", required=True, metavar="TABLE", help="look for these; likewise")
-    add_columns(parser)
+    add_tables(parser)
     add("--labels", default="", help="classes to keep, separated by commas (default: all)")
     add("--sequence", metavar="COLUMN", help="column of the sequence, such as T1C; its values are a case's series")
     add("--block", type=int, metavar="N", help="runs of N rows of one class and group are the cases")
     add("--fewest-slices", type=int, default=1, metavar="N", help="queries with fewer are left out (default: 1)")
-    add("--system", choices=("model", "pixels"), default="model", help="pixels: correlation of 32x32 greys, the floor")
-    add(
-        "--model", type=Path, default=MODELS / "figshare-gem", metavar="DIR", help="model folder (default: the shipped)"
-    )
-    add("--checkpoint", type=Path, metavar="PT", help="measure a checkpoint of scripts/train.py instead, in torch")
-    add("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add_system(parser)
+    add_run(parser)
     return parser.parse_args(argv)
 
 
@@ -80,7 +73,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tables = [
         read(spec, columns_of(options), listed_classes(options.labels)) for spec in (options.gallery, options.queries)
     ]
-    system = system_of(options, "onnx")
+    system = system_of(options, "onnx", *tables)
     sides = reversed(embedded(tables[0], tables[1], system))
     gallery, queries = (cases.stacked(one.rows, one.vectors, options.block, options.sequence) for one in sides)
     values = {name: _values(method(queries, gallery), queries, gallery) for name, method in methods(options).items()}

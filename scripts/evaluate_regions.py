@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +23,12 @@ from cbmir import regions
 from cbmir.embedding import Embedder, load
 from cbmir.errors import CbmirError
 from cbmir.pixels import place, prepare
-from evaluate import MODELS
 from evaluation.embedded import vectors
+from evaluation.options import add_model, add_run, add_tables
 from evaluation.ranked import MEASURES, Embedded, evaluate
 from sources.csv_table import TableError
 from sources.slice_files import slice_of
-from sources.tables import TABLE_HELP, Row, add_columns, columns_of, read
+from sources.tables import Row, columns_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,15 +40,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--gallery", required=True, metavar="TABLE", help=f"find in {TABLE_HELP}")
-    add("--queries", required=True, metavar="TABLE", help="look for these; likewise")
-    add_columns(parser)
+    add_tables(parser)
     add("--exclude-same-group", action="store_true", help="never find a picture of the query's own group")
-    add(
-        "--model", type=Path, default=MODELS / "figshare-gem", metavar="DIR", help="model folder (default: the shipped)"
-    )
-    add("--threads", type=int, default=2, help="CPU threads (default: 2)")
-    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add_model(parser)
+    add_run(parser)
     return parser.parse_args(argv)
 
 

@@ -21,9 +21,10 @@ from cbmir.embedding import load
 from cbmir.errors import CbmirError
 from evaluation import metrics
 from evaluation.embedded import vectors
+from evaluation.options import add_tables
 from evaluation.reranking import agreement, k_reciprocal, towards_hits, with_neighbours
 from sources.csv_table import TableError
-from sources.tables import TABLE_HELP, add_columns, columns_of, read
+from sources.tables import columns_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,9 +50,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--gallery", required=True, metavar="TABLE", help=f"find in {TABLE_HELP}")
-    add("--queries", required=True, metavar="TABLE", help="look for these; likewise")
-    add_columns(parser)
+    add_tables(parser)
     add("--model", type=Path, required=True, metavar="DIR", help="model folder")
     add("--embeddings", type=Path, required=True, metavar="FILE", help="where they are kept, as .npz")
     add("--threads", type=int, default=2, help="CPU threads (default: 2)")

@@ -1,7 +1,9 @@
-"""The convolutional part of a network, from a grey picture to the last feature map: GoogLeNet or EfficientNet-Lite0."""
+"""The convolutional part of a network, from a grey picture to the last feature map: GoogLeNet or EfficientNet-Lite."""
 
 from __future__ import annotations
 
+from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class GreyGoogLeNet(GoogLeNet):  # type: ignore[misc]
         return features
 
 
-LITE0_BLOCKS = (
+LITE_BLOCKS = (
     (1, 16, 3, 1, 1),
     (6, 24, 3, 2, 2),
     (6, 40, 5, 2, 2),
@@ -51,24 +53,35 @@ LITE0_BLOCKS = (
 """Expansion, channels, kernel, stride, repeats (Tan and Le, ICML 2019, table 1; Lite: no squeezing, ReLU6)."""
 
 
-class EfficientNetLite0(nn.Sequential):
-    """EfficientNet-Lite0 with a grey stem, without its head: a fifth of GoogLeNet's arithmetic.
+class EfficientNetLite(nn.Sequential):
+    """EfficientNet-Lite with a grey stem, without its head; Lite0 has a fifth of GoogLeNet's arithmetic.
 
-    Layers pad as TensorFlow does, where its published weights come from: with a stride of 2 more at the far edges.
+    Larger ones have `width` times the channels and `depth` times the repeats, but never more at both ends. Layers pad
+    as TensorFlow does, where its published weights come from: with a stride of 2 more at the far edges.
     """
 
     channels = 1280
 
-    def __init__(self, stride: int) -> None:
+    def __init__(self, stride: int, width: float, depth: float) -> None:
         layers: list[nn.Module] = [_layer(1, 32, 3, 2)]
-        before, reached = 32, 2
-        for expansion, after, kernel, wanted, repeats in LITE0_BLOCKS:
+        before, reached, ends = 32, 2, []
+        for place, (expansion, channels, kernel, wanted, repeats) in enumerate(LITE_BLOCKS):
             step = wanted if reached * wanted <= stride else 1
             reached *= step
-            for number in range(repeats):
+            after = _eighths(width * channels)
+            for number in range(repeats if place in (0, len(LITE_BLOCKS) - 1) else ceil(depth * repeats)):
                 layers.append(InvertedResidual(before, after, expansion, kernel, step if number == 0 else 1))
                 before = after
+            ends.append(len(layers) - 1)
         super().__init__(*layers, _layer(before, self.channels, 1))
+        self.ends = tuple(ends)
+        """Place of the last layer of each line of LITE_BLOCKS."""
+
+
+def _eighths(channels: float) -> int:
+    """Return the nearest multiple of 8 that is not more than a tenth too few."""
+    nearest = int(channels + 4) // 8 * 8
+    return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
 class InvertedResidual(nn.Module):
@@ -101,14 +114,15 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)
 
 
-TRUNKS: dict[str, Callable[[int], GreyGoogLeNet | EfficientNetLite0]] = {
+TRUNKS: dict[str, Callable[[int], GreyGoogLeNet | EfficientNetLite]] = {
     "googlenet": GreyGoogLeNet,
-    "efficientnet-lite0": EfficientNetLite0,
+    "efficientnet-lite0": partial(EfficientNetLite, width=1.0, depth=1.0),
+    "efficientnet-lite2": partial(EfficientNetLite, width=1.1, depth=1.2),
 }
 """By name: what makes the trunk with so many pixels per cell of its last feature map."""
 
 
-def trunk_of(name: str, stride: int) -> GreyGoogLeNet | EfficientNetLite0:
+def trunk_of(name: str, stride: int) -> GreyGoogLeNet | EfficientNetLite:
     """Return a new trunk. Raises ModelError for an unknown name or stride."""
     if name not in TRUNKS:
         raise ModelError(f"trunk is {name!r}, must be one of {', '.join(TRUNKS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -12,19 +12,24 @@ from sources.csv_table import TableError, listed
 from sources.slice_files import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from evaluation.systems import Embed, System
+    from evaluation.systems import System
     from sources.tables import Row
 
 BATCH = 16
 """Pictures embedded at once."""
 
 
-def vectors(rows: Sequence[Row], side: int, embed: Embed, name: str) -> NDArray[np.float32]:
-    """Return (n, dim) float32, the embeddings of the pictures."""
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+def vectors(
+    rows: Sequence[Row], side: int, embed: Callable[[NDArray[np.float32]], NDArray[Kind]], name: str
+) -> NDArray[Kind]:
+    """Return (n, ...), what `embed` says about each picture."""
     parts = []
     with tqdm(total=len(rows), desc=name, unit="img", disable=None) as progress:
         for start in range(0, len(rows), BATCH):

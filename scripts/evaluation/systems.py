@@ -11,7 +11,7 @@ import _library  # noqa: F401 - before cbmir
 from cbmir.embedding import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -87,14 +87,19 @@ def _classifying(classifier: Classifier) -> tuple[Classify, Classify]:
     return nearest, predicted
 
 
-def checkpoint(file: Path, threads: int) -> System:
-    """Return the averaged network of a training, in torch: also methods that are measured but never exported."""
-    from training.checkpoints import measurable  # noqa: PLC0415 - torch is needed for this only
+def checkpoints(files: Sequence[Path], threads: int, *, mirrored: bool = False) -> System:
+    """Return the averaged networks of trainings, in torch: also methods that are measured but never exported.
 
-    network = measurable(file, threads)
-    names = np.array(network.labels)
+    Of several, the embeddings stand side by side, so that their similarity is the mean of theirs, and the probabilities
+    are averaged. `mirrored`: each picture's embedding is averaged with that of its mirror image.
+    """
+    from training.checkpoints import together  # noqa: PLC0415 - torch is needed for this only
+
+    networks = together(files, threads, mirrored=mirrored)
+    names = np.array(networks.labels)
 
     def nearest(vectors: NDArray[np.float32]) -> NDArray[np.str_]:
-        return np.asarray(names[network.logits(vectors).argmax(axis=1)])
+        return np.asarray(names[networks.probabilities(vectors).argmax(axis=1)])
 
-    return System(file.parent.name, network.side, network.embed, nearest, nearest, network.labels, network.euclidean)
+    name = " + ".join(file.parent.name for file in files)
+    return System(name, networks.side, networks.embed, nearest, nearest, networks.labels, networks.euclidean)

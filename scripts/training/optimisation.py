@@ -37,12 +37,20 @@ def optimiser(network: nn.Module, weight_decay: float, trunk_pace: float = 1.0) 
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
+        if not weight.requires_grad:
+            continue
         pace = trunk_pace if name.startswith("trunk.") else 1.0
         groups.setdefault((pace, weight_decay if weight.ndim >= 2 else 0.0), []).append(weight)
     return torch.optim.AdamW(
         [{"params": weights, "pace": pace, "weight_decay": decay} for (pace, decay), weights in groups.items()],
         fused=True,  # one pass over the weights instead of a dozen
     )
+
+
+def freeze(network: nn.Module, layers: int) -> None:
+    """Hold the first layers of the trunk as they are: their weights, and the statistics of their batch norms."""
+    for layer in list(network.get_submodule("trunk").children())[:layers] if layers else ():
+        layer.eval().requires_grad_(requires_grad=False)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -41,7 +41,8 @@ class Schedule:
 
     `stages` are pairs (side in pixels, epochs), in order. The learning rate rises during `warm_up` epochs, then falls
     along half a cosine to nothing. `ema` is what the averaged weights keep at each step. `trunk_pace` is the share of
-    the learning rate at which the trunk moves: less than 1 keeps more of the weights that it started from.
+    the learning rate at which the trunk moves: less than 1 keeps more of the weights that it started from. Its first
+    `frozen` layers do not move at all: what they bring along stays, and no time is spent on their gradients.
     """
 
     stages: tuple[tuple[int, int], ...] = ((224, 100),)
@@ -51,6 +52,7 @@ class Schedule:
     weight_decay: float = 0.05
     ema: float = 0.995
     trunk_pace: float = 1.0
+    frozen: int = 0
 
     @property
     def epochs(self) -> int:
@@ -90,7 +92,7 @@ class Recipe:
     augmentation: Strength = field(default_factory=Strength)
 
 
-NETWORKS = ("googlenet-gem", "efficientnet-lite0-gem", "qayyum2017")
+NETWORKS = ("googlenet-gem", "efficientnet-lite0-gem", "efficientnet-lite2-gem", "qayyum2017")
 
 SECTIONS: dict[str, type] = {"network": Network, "schedule": Schedule, "loss": Loss, "augmentation": Strength}
 

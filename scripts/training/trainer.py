@@ -18,7 +18,7 @@ from sources.tables import pictures
 from training.augmentation import augment
 from training.baselines import Qayyum
 from training.initial_weights import start_from
-from training.optimisation import average, learning_rate, optimiser, set_rate
+from training.optimisation import average, freeze, learning_rate, optimiser, set_rate
 from training.pairs import Pairs, pair_loss
 from training.sampling import batches
 
@@ -75,6 +75,7 @@ class Trainer:
             start_from(network, options["init"])
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = deepcopy(self.network).requires_grad_(requires_grad=False)
+        freeze(self.network, recipe.schedule.frozen)
         self.optimiser = optimiser(self.network, recipe.schedule.weight_decay, recipe.schedule.trunk_pace)
         self.metric_loss = METRIC_LOSSES[recipe.loss.metric]()
         self.epoch = self.step = 0
@@ -92,6 +93,7 @@ class Trainer:
         random = torch.Generator().manual_seed(int(numbers.integers(2**62)))
         torch.manual_seed(int(numbers.integers(2**62)))
         self.network.train()
+        freeze(self.network, schedule.frozen)
         plan = list(batches(self.rows, min(schedule.batch, len(self.rows)), numbers))
         totals: dict[str, float] = {}
         for place, chosen in enumerate(

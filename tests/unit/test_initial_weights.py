@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,31 +15,33 @@ from training import initial_weights  # noqa: E402
 from training.initial_weights import start_from  # noqa: E402
 
 LITE = Architecture(("x", "y"), dim=16, stride=32, side=64, guided=False, trunk="efficientnet-lite0")
+LITE0 = initial_weights.LITE["efficientnet-lite0"]
 
 
-def test_lite0_from_its_package_sees_what_a_photograph_shows() -> None:
-    pytest.importorskip(initial_weights.LITE0_PACKAGE)
-    network = Network(LITE).eval()
+@pytest.mark.parametrize("trunk", initial_weights.LITE)
+def test_a_network_from_its_package_sees_what_a_photograph_shows(trunk: str) -> None:
+    pytest.importorskip(initial_weights.LITE[trunk].package)
+    network = Network(replace(LITE, trunk=trunk)).eval()
     start_from(network, "imagenet")
-    weights = initial_weights.lite0()
+    weights = initial_weights.lite(trunk)
     photograph = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg").convert("L")
     square = np.asarray(photograph.crop((0, 0, 512, 512)).resize((224, 224)), np.float32) / 255
     with torch.inference_mode():
         pooled = network.features(torch.from_numpy(square)[None, None]).mean(dim=(2, 3))
         scores = (pooled @ weights["_fc.weight"].T + weights["_fc.bias"])[0]
-    military_uniform = 652
-    assert scores.argmax() == military_uniform
+    bow_tie, military_uniform = 457, 652
+    assert int(scores.argmax()) in {bow_tie, military_uniform}
 
 
 def test_a_file_that_is_not_the_known_one_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(initial_weights.LITE0_PACKAGE)
-    monkeypatch.setattr(initial_weights, "LITE0_SHA256", "0" * 64)
+    pytest.importorskip(LITE0.package)
+    monkeypatch.setitem(initial_weights.LITE, "efficientnet-lite0", LITE0._replace(sha256="0" * 64))
     with pytest.raises(ValueError, match="is not the file that is known"):
         start_from(Network(LITE), "imagenet")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initial_weights, "LITE0_PACKAGE", "not_there")
+    monkeypatch.setitem(initial_weights.LITE, "efficientnet-lite0", LITE0._replace(package="not_there"))
     with pytest.raises(ValueError, match="not_there is missing: scripts/setup --train installs it"):
         start_from(Network(LITE), "imagenet")
 

@@ -23,9 +23,8 @@ from model_folder.files import ExportError  # noqa: E402
 from sources import archive  # noqa: E402
 from sources.csv_table import TableError  # noqa: E402
 from sources.tables import Row  # noqa: E402
-from training import initial_weights  # noqa: E402
+from training import checkpoints, initial_weights  # noqa: E402
 from training.augmentation import Strength, augment  # noqa: E402
-from training.checkpoints import measurable  # noqa: E402
 from training.initial_weights import start_from  # noqa: E402
 from training.optimisation import learning_rate, optimiser, set_rate  # noqa: E402
 from training.recipe import RecipeError, parse, stages  # noqa: E402
@@ -202,7 +201,7 @@ def test_a_checkpoint_of_an_unknown_recipe_is_refused_in_one_sentence(tmp_path: 
     recipe = {"network": {"name": "googlenet-gem"}, "schedule": {"magic": 1}}
     torch.save({"recipe": recipe, "labels": ["a", "b"], "averaged": {}}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint of scripts/train\.py: unknown key 'magic'"):
-        measurable(tmp_path / "checkpoint.pt", threads=1)
+        checkpoints.together([tmp_path / "checkpoint.pt"], threads=1)
 
 
 def test_stages_of_the_command_line_take_the_place_of_the_recipe_s(table: str, tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path:
 
 def test_a_checkpoint_is_measured_as_what_is_exported_from_it(table: str, tmp_path: Path) -> None:
     state = run(table, tmp_path, "--stop-after", "1")
-    system = systems.checkpoint(tmp_path / "checkpoint.pt", 1)
+    system = systems.checkpoints([tmp_path / "checkpoint.pt"], 1)
     images = np.random.default_rng(0).random((2, 1, SIZE, SIZE), np.float32)
     with torch.inference_mode():
         outputs = export.network_of(state).outputs(torch.from_numpy(images))
@@ -253,10 +252,46 @@ def test_a_checkpoint_is_measured_as_what_is_exported_from_it(table: str, tmp_pa
     assert guesses == [system.labels[index] for index in outputs.logits.argmax(1)]
 
 
+def test_several_checkpoints_share_the_similarity_and_the_class(table: str, tmp_path: Path) -> None:
+    files = []
+    for seed in (1, 2):
+        run(table, tmp_path / str(seed), "--stop-after", "1", "--seed", str(seed))
+        files.append(tmp_path / str(seed) / "checkpoint.pt")
+    both, alone = systems.checkpoints(files, 1), [systems.checkpoints([file], 1) for file in files]
+    images = np.random.default_rng(0).random((3, 1, SIZE, SIZE), np.float32)
+    parts = [one.embed(images) for one in alone]
+    similarity = both.embed(images) @ both.embed(images).T
+    assert np.allclose(similarity, np.mean([part @ part.T for part in parts], axis=0), atol=1e-5)
+    # what each says about the class is averaged too
+    networks = checkpoints.together(files, 1)
+    told = [checkpoints.together([file], 1).probabilities(part) for file, part in zip(files, parts, strict=True)]
+    assert np.allclose(networks.probabilities(networks.embed(images)), np.mean(told, axis=0), atol=1e-5)
+    assert both.nearest is not None
+
+
+def test_a_mirrored_embedding_is_that_of_the_mirror_image(table: str, tmp_path: Path) -> None:
+    run(table, tmp_path, "--stop-after", "1")
+    system = systems.checkpoints([tmp_path / "checkpoint.pt"], 1, mirrored=True)
+    images = np.random.default_rng(0).random((2, 1, SIZE, SIZE), np.float32)
+    assert np.allclose(system.embed(images), system.embed(np.ascontiguousarray(images[..., ::-1])), atol=1e-5)
+
+
+def test_frozen_layers_stay_as_they_were(table: str, tmp_path: Path) -> None:
+    (tmp_path / "frozen.toml").write_text(TINY.replace("[schedule]", "[schedule]\nfrozen = 3"))
+    wishes = ["--recipe", str(tmp_path / "frozen.toml"), "--data", table, "--cache", str(tmp_path / "cache")]
+    states = []
+    for end in ("1", "2"):
+        train.train(train.arguments([*wishes, "--out", str(tmp_path / end), "--stop-after", end]))
+        states.append(torch.load(tmp_path / end / "checkpoint.pt", weights_only=True)["averaged"])
+    same = {name for name in states[0] if torch.equal(states[0][name], states[1][name])}
+    assert {name for name in states[0] if name.startswith(("trunk.conv1", "trunk.conv2"))} <= same
+    assert not [name for name in same if name.startswith("trunk.inception5b") and name.endswith("conv.weight")]
+
+
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     torch.save({"something": 1}, tmp_path / "else.pt")
     with pytest.raises(ValueError, match=r"else\.pt is no checkpoint"):
-        systems.checkpoint(tmp_path / "else.pt", 1)
+        systems.checkpoints([tmp_path / "else.pt"], 1)
 
 
 def test_what_to_learn_from_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
