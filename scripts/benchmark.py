@@ -1,12 +1,12 @@
-"""Measure every system on every set, fold by fold, and print the table of docs/benchmark.md.
+"""Measure every system on every set, fold by fold, and print the tables of docs/benchmark.md.
 
     .venv/bin/python scripts/benchmark.py --data figshare=DIR/index.csv --data brain15=DIR/index.csv \
         --data multi24=DIR/index.csv --runs runs --out docs/benchmark.json
 
 What is measured is told by scripts/benchmark.toml. Queries are the pictures of one fold, the gallery those of the other
-folds, and the network was trained on these too. What --out holds already is not measured again; networks that are not
-there, or not trained to the end, are left out. scripts/train.py makes them, scripts/folds.py the column of folds where
-a table has none.
+folds, and the network was trained on these too. What --out holds already is not measured again, and without --data only
+printed; networks that are not there, or not trained to the end, are left out. scripts/train.py makes them,
+scripts/folds.py the column of folds where a table has none.
 """
 
 from __future__ import annotations
@@ -92,11 +92,22 @@ def wishes(chosen: Set, system: System, fold: str, table: str, options: argparse
     line = ["--gallery", f"{table}:{chosen.fold}={others}", "--queries", f"{table}:{chosen.fold}={fold}"]
     line += ["--group", chosen.group, "--labels", ",".join(chosen.labels), "--threads", str(options.threads)]
     if "--system" not in system.options:
-        checkpoint = options.runs / f"{chosen.origin}-{system.trained_as or system.name}-{fold}" / "checkpoint.pt"
+        checkpoint = _training(chosen, system, fold, options) / "checkpoint.pt"
         if not checkpoint.is_file() or not _finished(checkpoint):
             return None
         line += ["--checkpoint", str(checkpoint)]
     return [*line, *system.options]
+
+
+def _training(chosen: Set, system: System, fold: str, options: argparse.Namespace) -> Path:
+    folder: Path = options.runs / f"{chosen.origin}-{system.trained_as or system.name}-{fold}"
+    return folder
+
+
+def minutes(training: Path) -> float | None:
+    """Return how long a training took, as its history tells; None without one."""
+    history = training / "history.json"
+    return sum(epoch["seconds"] for epoch in json.loads(history.read_text())) / 60 if history.is_file() else None
 
 
 def _finished(checkpoint: Path) -> bool:
@@ -118,6 +129,33 @@ def measured(line: list[str]) -> dict[str, Any]:
         "accuracy": accuracy,
         "intervals": {name: figures["confidence_intervals"][name] for name in KEPT[:3]},
     }
+
+
+def summary(sets: list[Set], systems: list[System], figures: dict[str, dict[str, Any]]) -> str:
+    """Return one table of all systems and sets in Markdown: mAP / P@10 / accuracy (folds), minutes of a training."""
+    sets = [chosen for chosen in sets if any(figures.get(f"{chosen.name}/{system.name}") for system in systems)]
+    heads = ["system", *(chosen.title for chosen in sets), "minutes"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    of = {chosen.name: [figures.get(f"{chosen.name}/{system.name}", {}) for system in systems] for chosen in sets}
+    chances = [mean(fold["chance_mAP"] for folds in of[one.name] for fold in folds.values()) for one in sets]
+    lines.append("| chance, mAP | " + " | ".join(f"{chance:.3f}" for chance in chances) + " | |")
+    for place, system in enumerate(systems):
+        folds = [of[chosen.name][place] for chosen in sets]
+        took = [fold["minutes"] for some in folds for fold in some.values() if fold.get("minutes")]
+        if any(folds):
+            lines.append(f"| {system.title} | {' | '.join(map(_cell, folds))} | {_range(took)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(folds: dict[str, Any]) -> str:
+    if not folds:
+        return ""
+    kinds = ([fold[name] for fold in folds.values()] for name in ("mAP", "P@10", "accuracy"))
+    return " / ".join(f"{mean(kind):.3f}" for kind in kinds if None not in kind) + f" ({len(folds)})"
+
+
+def _range(took: list[float]) -> str:
+    return f"{min(took):.0f} to {max(took):.0f}" if took else ""
 
 
 def markdown(sets: list[Set], systems: list[System], figures: dict[str, dict[str, Any]]) -> str:
@@ -168,6 +206,10 @@ def run(options: argparse.Namespace) -> None:
                 print(f"{chosen.title}: {system.title}, fold {fold}", file=sys.stderr, flush=True)
                 figures.setdefault(key, {})[fold] = measured(line)
                 options.out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            for fold, found in figures.get(key, {}).items():
+                found["minutes"] = found.get("minutes") or minutes(_training(chosen, system, fold, options))
+    options.out.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(summary(sets, systems, figures))
     print(markdown(sets, systems, figures))
 
 

@@ -10,6 +10,8 @@ import benchmark
 from folds import folds
 from sources.tables import Row
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 PLAN = """
 [sets.toy]
 title = "a toy"
@@ -62,6 +64,26 @@ def test_each_fold_is_looked_for_in_the_others(
     printed = capsys.readouterr().out
     assert "| pixel correlation | 1, 2 | 1.000 (1.000 to 1.000) |" in printed
     assert "| ours |" not in printed
+    assert "| system | a toy | minutes |" in printed
+    assert "| chance, mAP | 0.5" in printed
+    assert "| pixel correlation | 1.000 / 1.000 (2) |  |" in printed
+
+
+def test_the_page_shows_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    kept = (DOCS / "benchmark.json").read_text()
+    (tmp_path / "kept.json").write_text(kept)
+    benchmark.run(benchmark.arguments(["--out", str(tmp_path / "kept.json")]))
+    assert (tmp_path / "kept.json").read_text() == kept
+    page = (DOCS / "benchmark.md").read_text()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ") and "(" in line]
+    assert len(rows) > 20
+    assert [row for row in rows if row not in page] == []
+
+
+def test_a_training_tells_how_long_it_took(tmp_path: Path) -> None:
+    assert benchmark.minutes(tmp_path) is None
+    (tmp_path / "history.json").write_text(json.dumps([{"seconds": 90.0}, {"seconds": 30.0}]))
+    assert benchmark.minutes(tmp_path) == 2
 
 
 def test_what_was_measured_is_not_measured_again(table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
