@@ -155,7 +155,8 @@ def _cell(folds: dict[str, Any]) -> str:
 
 
 def _range(took: list[float]) -> str:
-    return f"{min(took):.0f} to {max(took):.0f}" if took else ""
+    ends = sorted({f"{some(took):.0f}" for some in (min, max)}, key=int) if took else []
+    return " to ".join(ends)
 
 
 def markdown(sets: list[Set], systems: list[System], figures: dict[str, dict[str, Any]]) -> str:

@@ -65,8 +65,8 @@ def test_each_fold_is_looked_for_in_the_others(
     assert "| pixel correlation | 1, 2 | 1.000 (1.000 to 1.000) |" in printed
     assert "| ours |" not in printed
     assert "| system | a toy | minutes |" in printed
-    assert "| chance, mAP | 0.5" in printed
-    assert "| pixel correlation | 1.000 / 1.000 (2) |  |" in printed
+    assert "| chance, mAP | 0.500 | |" in printed
+    assert "| pixel correlation | 1.000 / 0.500 (2) |  |" in printed
 
 
 def test_the_page_shows_what_was_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
