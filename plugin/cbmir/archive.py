@@ -10,7 +10,7 @@ from cbmir.errors import NotFound, Unavailable
 from cbmir.records import ORTHANC_LABEL, Label, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 LABELS_METADATA = 3872
 """Number of the user-defined Orthanc metadata that holds a study's or series' labels as JSON."""
@@ -88,9 +88,8 @@ class Archive:
         wanted = list(orthanc_ids)
         for start in range(0, len(wanted), PAGE):
             page = wanted[start : start + PAGE]
-            body = {"Resources": page, "Level": "Instance", "Metadata": False}
             try:
-                there = {one["ID"] for one in self._post("/tools/bulk-content", body)}
+                there = {one["ID"] for one in self._bulk("Instance", page)}
             except Unavailable:
                 continue
             yield from (one for one in page if one not in there)
@@ -165,12 +164,10 @@ class Archive:
                 return False
         return self._labels_there
 
-    def study(self, orthanc_id: str) -> Study:
-        """Return what a study is now. Raises NotFound."""
-        found = self._get(f"/studies/{orthanc_id}")
-        tags = found["PatientMainDicomTags"]
-        named = {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
-        return Study(named, frozenset(found["Series"]))
+    def studies(self, orthanc_ids: Iterable[str]) -> dict[str, Study]:
+        """Return what these studies are now; those that there are no more are missing. Asked together, as `gone`."""
+        found = self._bulk("Study", list(orthanc_ids))
+        return {str(one["ID"]): Study(_named(one["PatientMainDicomTags"]), frozenset(one["Series"])) for one in found}
 
     def study_instance_uid(self, study: str) -> str:
         """Return the StudyInstanceUID of a study."""
@@ -191,6 +188,11 @@ class Archive:
             documents = [Document(instance, str(one["LastUpdate"])) for instance in one["Instances"]]
             found.setdefault(str(one["ParentStudy"]), []).extend(documents)
         return found
+
+    def _bulk(self, level: str, orthanc_ids: Sequence[str]) -> Any:
+        """Return what Orthanc tells of each of these studies or instances that is there."""
+        body = {"Resources": orthanc_ids, "Level": level, "Metadata": False}
+        return self._post("/tools/bulk-content", body) if orthanc_ids else []
 
     def _post(self, uri: str, body: dict[str, Any]) -> Any:
         try:
@@ -269,6 +271,11 @@ class Archive:
             if error.args and error.args[0] in _MISSING:
                 raise NotFound("Orthanc has no such resource") from None
             raise Unavailable("Orthanc did not answer") from error
+
+
+def _named(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tags say of who a patient is."""
+    return {keyword: str(tags[keyword]) for keyword in ("PatientName", "PatientID") if tags.get(keyword)}
 
 
 def _words(value: object) -> str:

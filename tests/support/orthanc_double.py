@@ -134,6 +134,15 @@ class OrthancDouble:
         labels = self.own_labels or {}
         return self._known(labels, name) if name else sorted({label for some in labels.values() for label in some})
 
+    def _bulk(self, Resources: list[str], Level: str, Metadata: bool) -> list[Any]:  # noqa: N803, FBT001
+        """Return what is known of studies or instances, as far as they are there."""
+        assert not Metadata
+        if Level == "Instance":
+            return [{"ID": one} for one in Resources if one in self.files]
+        assert Level == "Study"
+        there = {self._above[one][1] for one in self.files}
+        return [{"ID": one, **self._resource("studies", one)} for one in Resources if one in there]
+
     def RestApiPost(self, uri: str, body: bytes) -> bytes:  # noqa: N802
         self.calls.append(uri)
         self._perhaps_fail(uri)
@@ -141,8 +150,7 @@ class OrthancDouble:
             raise AssertionError(f"the test stubs no POST {uri}")
         wanted = json.loads(body)
         if uri == "/tools/bulk-content":
-            assert (wanted["Level"], wanted["Metadata"]) == ("Instance", False)
-            return json.dumps([{"ID": one} for one in wanted["Resources"] if one in self.files]).encode()
+            return json.dumps(self._bulk(**wanted)).encode()
         if "Labels" in wanted:
             place = ["Series", "Study"].index(wanted["Level"])
             bearers = {above[place] for one, above in self._above.items() if one in self.files}

@@ -50,13 +50,22 @@ def test_an_instance_is_known_by_its_place_size_and_bytes(orthanc: OrthancDouble
 
 def test_the_patient_is_named_as_far_as_known(orthanc: OrthancDouble, archive: Archive) -> None:
     _, study, _ = orthanc.above(orthanc.store(mr_slice("P1")))
-    assert archive.study(study).patient == {"PatientName": CANARY, "PatientID": "P1"}
+    assert archive.studies([study])[study].patient == {"PatientName": CANARY, "PatientID": "P1"}
     _, study, _ = orthanc.above(orthanc.store(mr_slice("", PatientName="")))
-    assert archive.study(study).patient == {}
+    assert archive.studies([study])[study].patient == {}
+
+
+def test_a_study_that_is_not_there_is_missing_and_costs_no_call_that_fails(
+    orthanc: OrthancDouble, archive: Archive
+) -> None:
+    _, study, _ = orthanc.above(orthanc.store(mr_slice("P1")))
+    orthanc.calls.clear()
+    assert list(archive.studies([NOBODY, study])) == [study]
+    assert orthanc.calls == ["/tools/bulk-content"]
 
 
 def test_what_is_not_there_is_not_found(archive: Archive) -> None:
-    for ask in (archive.instance, archive.parents, archive.study):
+    for ask in (archive.instance, archive.parents):
         with pytest.raises(NotFound):
             ask(NOBODY)
     assert not archive.is_above_instance(NOBODY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -152,20 +151,24 @@ class Answers:
         self._scale = scale
 
     def query(self, query: CataloguedSlice, *, indexed: bool) -> dict[str, Any]:
-        """Return the facts of the slice that was asked about."""
+        """Return the facts of the slice that was asked about. Raises NotFound where its study has gone."""
+        study = self._archive.studies([query.series.study_orthanc_id]).get(query.series.study_orthanc_id)
+        if study is None:
+            raise NotFound("Orthanc has no such resource")
         return {
             "orthancId": query.orthanc_id,
             "frame": query.frame,
             "numberOfFrames": query.number_of_frames,
             "indexed": indexed,
             "SOPInstanceUID": query.sop_instance_uid,
-            **self._series(query, self._archive.study(query.series.study_orthanc_id), self._catalogue.labels_of(query)),
+            **self._series(query, study, self._catalogue.labels_of(query)),
             **urls(query, viewer=self._viewer),
         }
 
     def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
         """Return the cases that are still in the archive, with ranks without gaps."""
-        studies = self._studies(cases)
+        # one that was deleted a moment ago, the worker will hear of
+        studies = self._archive.studies({_study(case) for case in cases})
         there = [case for case in cases if _study(case) in studies]
         reported = self._reported(there, studies)
         said = self._catalogue.labels_of_each([case.best.slice for case in there])
@@ -187,15 +190,6 @@ class Answers:
                 }
             )
         return shown
-
-    def _studies(self, cases: Sequence[Case]) -> dict[str, Study]:
-        """Return the studies of cases that are in the archive at this moment."""
-        found = {}
-        for study in {_study(case) for case in cases}:
-            # one that was deleted a moment ago, the worker will hear of
-            with contextlib.suppress(NotFound):
-                found[study] = self._archive.study(study)
-        return found
 
     def _reported(self, cases: Sequence[Case], studies: dict[str, Study]) -> set[str]:
         """Return the studies that may have a report; none in anonymous mode, as a report may say whose it is."""
