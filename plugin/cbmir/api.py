@@ -51,24 +51,15 @@ class Api:
 
     def __call__(self, request: Request) -> Response:
         """Return the response. Never raises: what fails becomes an error in the one form."""
+        # another request, or the worker, may find the same damage first, and disable the plugin meanwhile
+        services = self._state.services
         try:
             return self._route(request)
         except Exception as error:  # noqa: BLE001 - the server must always get an answer
-            response = failure(self._explained(error) or error)
+            response = failure(_explained(error, services) or error)
             if response.status == 500:
                 self._log(f"a request failed ({type(error).__name__})")
             return response
-
-    def _explained(self, error: Exception) -> CbmirError | None:
-        """Return what the catalogue makes of an error. Of damage the worker is told, which has nothing asked then."""
-        services = self._state.services
-        if services is None:
-            return None
-        meaning = services.catalogue.explained(error)
-        if isinstance(meaning, CatalogueDamaged):
-            services.progress.damaged = True
-            services.inbox.wake()
-        return meaning
 
     def _route(self, request: Request) -> Response:
         name, _, rest = request.path.strip("/").partition("/")
@@ -168,7 +159,7 @@ class Api:
             try:
                 status |= _figures(services)
             except Exception as error:
-                if (meaning := self._explained(error)) is None:
+                if (meaning := _explained(error, services)) is None:
                     raise
                 status |= {"state": "degraded", "reason": str(meaning)}
         return answer(status, 503 if stalled or progress.damaged else 200)
@@ -266,6 +257,17 @@ class Api:
         if not services.catalogue.add_feedback(feedback):
             raise NotFound(absent)
         return answer(answers.feedback(feedback), 201)
+
+
+def _explained(error: Exception, services: Services | None) -> CbmirError | None:
+    """Return what the catalogue makes of an error. Of damage the worker is told, which has nothing asked then."""
+    if services is None:
+        return None
+    meaning = services.catalogue.explained(error)
+    if isinstance(meaning, CatalogueDamaged):
+        services.progress.damaged = True
+        services.inbox.wake()
+    return meaning
 
 
 def _figures(services: Services) -> dict[str, Any]:

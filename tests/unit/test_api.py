@@ -414,6 +414,22 @@ def test_from_a_damaged_catalogue_nothing_is_answered_but_that_it_is(
     assert (body(response)["state"], body(response)["reason"]) == ("degraded", message)
 
 
+def test_damage_that_was_found_by_another_in_the_same_moment_is_damage_too(
+    workplace: Workplace, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker had disabled the plugin while a request was under way, whose error nobody could explain then: 500."""
+
+    def damaged(_: str) -> None:
+        workplace.state.name, workplace.state.services = "disabled", None
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(workplace.catalogue, "entry", damaged)
+    message = error(workplace.get(f"similar/{stored[0]}"), 503)
+    assert message == "the catalogue is damaged: restart Orthanc, and everything is indexed anew"
+
+
 def test_a_status_whose_figures_cannot_be_read_is_one_without_figures(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
