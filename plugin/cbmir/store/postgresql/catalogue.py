@@ -121,14 +121,35 @@ class PostgresCatalogue(Catalogue):
             self._sign(database, self._signed[1])
             self._let_go(database)
             rows = database.execute(
-                "WITH chosen AS MATERIALIZED (SELECT id FROM instance"
+                "WITH chosen AS MATERIALIZED (SELECT id, claimed_by AS owner FROM instance"
                 f" WHERE {which} AND {_FREE} ORDER BY id DESC LIMIT ? FOR UPDATE SKIP LOCKED)"
                 " UPDATE instance SET claimed_by = ? FROM chosen WHERE instance.id = chosen.id"
-                " RETURNING instance.id, orthanc_id",
+                " RETURNING instance.id, orthanc_id, owner",
                 (*values, limit, self._node),
             ).fetchall()
-        self._claimed = {orthanc_id: row for row, orthanc_id in rows}
-        return sorted(rows, reverse=True)
+            kept = self._without_robbed(database, rows)
+        self._claimed = {orthanc_id: row for row, orthanc_id in kept}
+        return sorted(kept, reverse=True)
+
+    @staticmethod
+    def _without_robbed(database: Connection, rows: Sequence[tuple[int, str, str | None]]) -> list[tuple[int, str]]:
+        """Give back what was claimed from a node that lives; return the rows and ids of the others.
+
+        A statement sees a claim that was committed while it ran, but not the node that was first heard of with it.
+        """
+        owners = {owner for *_, owner in rows if owner is not None}
+        if not owners:
+            return [(row, orthanc_id) for row, orthanc_id, _ in rows]
+        living = {
+            node
+            for (node,) in database.execute(
+                "SELECT id FROM node WHERE id = ANY(?) AND until > now()", (sorted(owners),)
+            ).fetchall()
+        }
+        for node in living:
+            robbed = [row for row, _, owner in rows if owner == node]
+            database.execute("UPDATE instance SET claimed_by = ? WHERE id = ANY(?)", (node, robbed))
+        return [(row, orthanc_id) for row, orthanc_id, owner in rows if owner not in living]
 
     def _let_go(self, database: Connection) -> None:
         database.execute("UPDATE instance SET claimed_by = NULL WHERE claimed_by = ?", (self._node,))
