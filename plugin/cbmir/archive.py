@@ -21,9 +21,13 @@ LABEL_LENGTH = 64
 PAGE = 100
 """Series listed in one request, so that neither the answer nor the time that Python's lock is held grows large."""
 
+IDS_LISTED = 10_000
+"""Ids listed in one request, likewise; each request is a search of Orthanc's database from the beginning."""
+
 DOCUMENTS = r"SR\DOC\OT"
 """Modalities of structured reports and of encapsulated documents, which some systems call "other"."""
 
+ABSENT = "Orthanc has no such resource"
 _MISSING = frozenset({7, 17})
 """Orthanc's error codes for an inexistent item and an unknown resource."""
 
@@ -121,9 +125,17 @@ class Archive:
         found = set()
         for label in self._get("/tools/labels"):
             for level in ("Study", "Series"):
-                ids = self._post("/tools/find", {"Level": level, "Expand": False, "Query": {}, "Labels": [label]})
-                found |= {(str(orthanc_id), one_line(str(label), LABEL_LENGTH)) for orthanc_id in ids}
+                named = one_line(str(label), LABEL_LENGTH)
+                found |= {(orthanc_id, named) for orthanc_id in self._bearers(level, str(label))}
         return found
+
+    def _bearers(self, level: str, label: str) -> Iterator[str]:
+        """Yield the studies ("Study") or series ("Series") that bear a label of Orthanc's own."""
+        wanted = {"Level": level, "Expand": False, "Query": {}, "Labels": [label], "Limit": IDS_LISTED}
+        since = 0
+        while page := self._post("/tools/find", wanted | {"Since": since}):
+            yield from map(str, page)
+            since += len(page)
 
     def _said(self, level: str, orthanc_id: str) -> list[Label]:
         try:
@@ -168,6 +180,12 @@ class Archive:
         """Return what these studies are now; those that there are no more are missing. Asked together, as `gone`."""
         found = self._bulk("Study", list(orthanc_ids))
         return {str(one["ID"]): Study(_named(one["PatientMainDicomTags"]), frozenset(one["Series"])) for one in found}
+
+    def study(self, orthanc_id: str) -> Study:
+        """Return what a study is now. Raises NotFound."""
+        if (found := self.studies([orthanc_id]).get(orthanc_id)) is None:
+            raise NotFound(ABSENT)
+        return found
 
     def study_instance_uid(self, study: str) -> str:
         """Return the StudyInstanceUID of a study."""
@@ -269,7 +287,7 @@ class Archive:
             return json.loads(self._orthanc.RestApiGet(uri))
         except self._orthanc.OrthancException as error:
             if error.args and error.args[0] in _MISSING:
-                raise NotFound("Orthanc has no such resource") from None
+                raise NotFound(ABSENT) from None
             raise Unavailable("Orthanc did not answer") from error
 
 

@@ -142,8 +142,12 @@ class Search:
 
     def _passing(self, vector: NDArray[np.float32], fetch: int, *keeps: Keep | None) -> Near:
         """Return those of the nearest `fetch` slices that are to be kept."""
-        found = self._index.search(vector, fetch)
-        return Near(*self._kept(found, *keeps), are_all=len(found[0]) < fetch)
+        labels, similarities = self._index.search(vector, fetch)
+        are_all = len(labels) < fetch
+        for keep in filter(None, keeps):
+            kept = keep(labels)
+            labels, similarities = labels[kept], similarities[kept]
+        return Near(labels, similarities, are_all)
 
     def _among(self, vector: NDArray[np.float32], selection: Selection, of_class: Keep | None) -> Neighbours:
         """Return a function that gives the nearest n of a selection, by the graph or one by one: whichever is less."""
@@ -211,22 +215,13 @@ class Search:
 
         return keep
 
-    def _filtered(self, vector: NDArray[np.float32], wanted: int, *keeps: Keep | None) -> Neighbourhood:
+    def _filtered(self, vector: NDArray[np.float32], wanted: int, keep: Keep) -> Neighbourhood:
         fetch = wanted
         while True:
-            found = self._index.search(vector, fetch)
-            exhausted = len(found[0]) < fetch
-            labels, similarities = self._kept(found, *keeps)
-            if len(labels) >= wanted or exhausted:
+            labels, similarities, are_all = self._passing(vector, fetch, keep)
+            if len(labels) >= wanted or are_all:
                 return labels[:wanted], similarities[:wanted]
             fetch *= GROWTH
-
-    def _kept(self, found: Neighbourhood, *keeps: Keep | None) -> Neighbourhood:
-        labels, similarities = found
-        for keep in filter(None, keeps):
-            kept = keep(labels)
-            labels, similarities = labels[kept], similarities[kept]
-        return labels, similarities
 
     def _exact(self, vector: NDArray[np.float32], labels: NDArray[np.int64]) -> Neighbourhood:
         there, found = [np.empty(0, np.int64)], [np.empty(0, np.float32)]

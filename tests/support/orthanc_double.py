@@ -155,7 +155,8 @@ class OrthancDouble:
             place = ["Series", "Study"].index(wanted["Level"])
             bearers = {above[place] for one, above in self._above.items() if one in self.files}
             (label,) = wanted["Labels"]
-            return json.dumps([one for one in bearers if label in (self.own_labels or {}).get(one, [])]).encode()
+            found = [one for one in sorted(bearers) if label in (self.own_labels or {}).get(one, [])]
+            return json.dumps(found[wanted["Since"] :][: wanted["Limit"]]).encode()
         assert (wanted["Level"], wanted["Expand"]) == ("Series", True)
         values = {keyword: set(value.split("\\")) for keyword, value in wanted["Query"].items()}
         assert values.keys() == {"StudyInstanceUID", "Modality"}

@@ -8,6 +8,7 @@ import pytest
 from dicom_files import mr_slice
 from parts import Workplace
 
+from cbmir import archive as archive_module
 from cbmir.archive import Archive
 from cbmir.errors import Unavailable
 from cbmir.ingest.own_labels import PAUSE_SECONDS, OwnLabels
@@ -59,6 +60,25 @@ def test_a_label_that_came_changed_or_went_is_noticed_when_it_is_time(workplace:
             workplace.catalogue.set_labels(orthanc_id, Archive(workplace.orthanc).labels(level, orthanc_id))
         clock.now += PAUSE_SECONDS
         assert own.changed() == set()
+
+
+def test_labels_of_what_is_not_indexed_are_no_news(workplace: Workplace) -> None:
+    """Every study of an archive may have one, and few of them be indexed: they differ at each look."""
+    labels = workplace.orthanc.own_labels
+    assert labels is not None
+    indexed = workplace.orthanc.above(next(iter(workplace.orthanc.files)))[1]
+    unknown = workplace.orthanc.above(workplace.orthanc.store(mr_slice("P2", 2)))[1]
+    labels |= {indexed: ["teaching"], unknown: ["teaching"]}
+    assert OwnLabels(Archive(workplace.orthanc), workplace.catalogue, Clock()).changed() == {indexed}
+
+
+def test_labels_are_listed_a_page_at_a_time(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = workplace.orthanc.own_labels
+    assert labels is not None
+    monkeypatch.setattr(archive_module, "IDS_LISTED", 2)
+    studies = [workplace.orthanc.above(workplace.orthanc.store(mr_slice(f"P{n}", n)))[1] for n in range(2, 7)]
+    labels |= {study: ["teaching"] for study in studies}
+    assert Archive(workplace.orthanc).own_labels() == {(study, "teaching") for study in studies}
 
 
 def test_looking_takes_a_hundredth_of_the_time_at_most(workplace: Workplace) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cbmir.answering.scale import NO_SCALE, Scale
-from cbmir.errors import NotFound
 from cbmir.sequences import kind_of
 
 if TYPE_CHECKING:
@@ -152,9 +151,7 @@ class Answers:
 
     def query(self, query: CataloguedSlice, *, indexed: bool) -> dict[str, Any]:
         """Return the facts of the slice that was asked about. Raises NotFound where its study has gone."""
-        study = self._archive.studies([query.series.study_orthanc_id]).get(query.series.study_orthanc_id)
-        if study is None:
-            raise NotFound("Orthanc has no such resource")
+        study = self._archive.study(query.series.study_orthanc_id)
         return {
             "orthancId": query.orthanc_id,
             "frame": query.frame,

@@ -31,14 +31,15 @@ class OwnLabels:
         self._due = -float("inf")
 
     def changed(self) -> set[str]:
-        """Return the studies and series of which a label came or went, as far as it is time to look."""
+        """Return the known studies and series of which a label came or went, as far as it is time to look."""
         start = self._clock()
         if start < self._due:
             return set()
         try:
             given = self._archive.own_labels()
             different = given ^ self._catalogue.labels_on(ORTHANC_LABEL)
+            # of what is not indexed labels are not kept, so that they always differ
+            return set(self._catalogue.levels({orthanc_id for orthanc_id, _ in different}))
         finally:
             end = self._clock()
             self._due = end + max(PAUSE_SECONDS, SHARE * (end - start))
-        return {orthanc_id for orthanc_id, _ in different}

@@ -137,15 +137,9 @@ class PostgresCatalogue(Catalogue):
 
         A statement sees a claim that was committed while it ran, but not the node that was first heard of with it.
         """
-        owners = {owner for *_, owner in rows if owner is not None}
-        if not owners:
-            return [(row, orthanc_id) for row, orthanc_id, _ in rows]
-        living = {
-            node
-            for (node,) in database.execute(
-                "SELECT id FROM node WHERE id = ANY(?) AND until > now()", (sorted(owners),)
-            ).fetchall()
-        }
+        owners = sorted({owner for *_, owner in rows if owner is not None})
+        seen = database.execute("SELECT id FROM node WHERE id = ANY(?) AND until > now()", (owners,)) if owners else ()
+        living = {node for (node,) in seen}
         for node in living:
             robbed = [row for row, _, owner in rows if owner == node]
             database.execute("UPDATE instance SET claimed_by = ? WHERE id = ANY(?)", (node, robbed))
