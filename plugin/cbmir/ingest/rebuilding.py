@@ -68,6 +68,8 @@ class Rebuilding:
         except Exception as error:  # noqa: BLE001 - the old graph goes on answering
             self._lost, self._not_before = None, time.monotonic() + RETRY_SECONDS
             self._log(f"the index could not be rebuilt ({type(error).__name__}); it is tried again")
+        finally:
+            self._catalogue.leave()
 
     def _vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield the vectors of these labels until Orthanc stops."""

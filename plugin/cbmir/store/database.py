@@ -53,6 +53,10 @@ class Database(ABC):
         """Return what an error of the database means for whoever asked, or None where it is of another kind."""
 
     @abstractmethod
+    def leave(self) -> None:
+        """Let go of what this thread alone holds, before it ends."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the connections of this thread, or of all where threads share them."""
 

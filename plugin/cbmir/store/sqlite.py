@@ -163,11 +163,15 @@ class SqliteDatabase(Database):
         with contextlib.suppress(sqlite3.Error):
             self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
-    def close(self) -> None:
-        """Close this thread's connection; the others close with their threads."""
+    def leave(self) -> None:
+        """Close this thread's connection. Python 3.13 would keep it until it next collects what nobody uses."""
         database: sqlite3.Connection | None = self._local.__dict__.pop("database", None)
         if database is not None:
             database.close()
+
+    def close(self) -> None:
+        """Close this thread's connection; the others close with their threads."""
+        self.leave()
 
     def _connection(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = getattr(self._local, "database", None)

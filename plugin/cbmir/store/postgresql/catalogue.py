@@ -81,6 +81,9 @@ class PostgresCatalogue(Catalogue):
         """Return the error if it is the pool's word that the server is away, or None."""
         return error if isinstance(error, Unavailable) else None
 
+    def leave(self) -> None:
+        """Do nothing: all threads share the connections."""
+
     def close(self) -> None:
         """Let others have what this node claimed, and close all connections."""
         with contextlib.suppress(Unavailable):
