@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define WIDTH 8        /* numbers in a register of AVX2; wider ones take two of these */
+#ifdef __AVX512F__
+#define WIDTH 16       /* numbers in the widest register */
+#else
+#define WIDTH 8
+#endif
 #define CHAINS 12      /* sums that do not wait for each other */
 #define ROUNDS 40000000L
 
