@@ -77,6 +77,7 @@ class OrthancProcess:
             "Plugins": [str(PLUGINS / name) for name in ("libOrthancPython.so", "libOrthancDicomWeb.so")],
             "PythonScript": str(REPOSITORY / "plugin" / "main.py"),
             "PythonVerbose": False,
+            "Python": {"AllowThreads": True},
             "Cbmir": {"DataDirectory": str(self.data), "Threads": 1, **_model(), **(cbmir or {})},
             **configuration,
         }
