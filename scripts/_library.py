@@ -4,3 +4,5 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugin"))
+
+import cbmir  # noqa: F401 - keeps ONNX Runtime silent, which must be so before it is imported

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -177,8 +176,7 @@ def _classifier(directory: Path, described: dict[str, Any], labels: tuple[str, .
 def _onnx_session(network: Path, threads: int) -> Session:
     import onnxruntime  # noqa: PLC0415 - half a second and 60 MB that a disabled plugin need not spend
 
-    # the PACS host stays as silent as before: no telemetry, no log of ours on its console
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    # no log of its own on the console of the PACS
     onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

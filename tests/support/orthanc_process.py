@@ -61,7 +61,14 @@ class OrthancProcess:
         self.http_port, self.dicom_port = free_port(), free_port()
         self.log = folder / "orthanc.log"
         self.data = Path((cbmir or {}).get("DataDirectory", folder / "cbmir"))
-        self.environment = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "MALLOC_ARENA_MAX": "5"}
+        self.home = folder / "home"
+        self.home.mkdir(exist_ok=True)
+        self.environment = {
+            "PYTHONPATH": sysconfig.get_paths()["purelib"],
+            "MALLOC_ARENA_MAX": "5",
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+        }
         self.process: subprocess.Popen[bytes] | None = None
         self.configuration: dict[str, Any] = {
             "Name": "test",
@@ -164,6 +171,7 @@ class OrthancProcess:
             self.end()
         assert "Traceback" not in self.log_text()
         assert CANARY not in self.log_text()
+        assert not list(self.home.rglob("*")), "some package keeps a file of its own, such as telemetry"
         named = [path for path in self.data.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
         assert not named, "these name a patient"
 

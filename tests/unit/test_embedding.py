@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ import pytest
 from dicom_files import mr_file, picture
 from parts import units
 
+import cbmir
 from cbmir.embedding import Embedder, load
 from cbmir.errors import ModelError, Unavailable
 from cbmir.instance import Limits, read
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZE, DIM, SIDE = 16, 6, 4
+PLUGIN = Path(cbmir.__file__).parent.parent
 SHIPPED = Path(Settings().model_directory) / Settings().model
 needs_shipped_model = pytest.mark.skipif(not (SHIPPED / "card.json").is_file(), reason="no model is shipped yet")
 
@@ -268,6 +273,15 @@ def test_the_shipped_model_has_what_the_plugin_uses(shipped: Embedder) -> None:
     assert shipped.classifier is not None
     assert len(shipped.labels) == 3
     assert {"licence", "data", "limits", "intendedUse"} <= shipped.card.keys()
+
+
+@needs_shipped_model
+def test_the_runtime_keeps_nothing_of_its_own_to_report(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    program = "import sys; from pathlib import Path; from cbmir.embedding import load; load(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", program, SHIPPED], cwd=PLUGIN, env=environment, check=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 @needs_shipped_model
