@@ -181,12 +181,6 @@ class Archive:
         found = self._bulk("Study", list(orthanc_ids))
         return {str(one["ID"]): Study(_named(one["PatientMainDicomTags"]), frozenset(one["Series"])) for one in found}
 
-    def study(self, orthanc_id: str) -> Study:
-        """Return what a study is now. Raises NotFound."""
-        if (found := self.studies([orthanc_id]).get(orthanc_id)) is None:
-            raise NotFound(ABSENT)
-        return found
-
     def study_instance_uid(self, study: str) -> str:
         """Return the StudyInstanceUID of a study."""
         return str(self._get(f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"])

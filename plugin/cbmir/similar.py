@@ -135,7 +135,7 @@ def _answered(services: Services, asked: _Asked, *, is_slice: bool) -> dict[str,
     scale = unusual.scale()
     answers = _answers(services, scale)
     cases = asked.find(replace(criteria, k=max(criteria.k, query.patients, NEAREST)))
-    shown = answers.cases(cases[: criteria.k])
+    shown = answers.cases(cases[: criteria.k], asked.slice)
     return {
         "disclaimer": DISCLAIMER,
         "model": {"id": services.embedder.model_id, "name": services.embedder.name},

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cbmir.answering.scale import NO_SCALE, Scale
+from cbmir.archive import ABSENT
+from cbmir.errors import NotFound
 from cbmir.sequences import kind_of
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def urls(found: CataloguedSlice, *, viewer: bool) -> dict[str, str]:
 
 
 class Answers:
-    """Writes slices and cases as JSON, with what only the archive knows: names, and what is still there."""
+    """Writes slices and cases of one answer as JSON, with what only the archive knows: names, what is still there."""
 
     def __init__(  # noqa: PLR0913 - what it writes from
         self,
@@ -148,10 +150,14 @@ class Answers:
         self._anonymize = anonymize
         self._viewer = viewer
         self._scale = scale
+        self._studies: dict[str, Study] = {}
 
     def query(self, query: CataloguedSlice, *, indexed: bool) -> dict[str, Any]:
         """Return the facts of the slice that was asked about. Raises NotFound where its study has gone."""
-        study = self._archive.study(query.series.study_orthanc_id)
+        orthanc_id = query.series.study_orthanc_id
+        study = self._asked({orthanc_id}).get(orthanc_id)
+        if study is None:
+            raise NotFound(ABSENT)
         return {
             "orthancId": query.orthanc_id,
             "frame": query.frame,
@@ -162,10 +168,13 @@ class Answers:
             **urls(query, viewer=self._viewer),
         }
 
-    def cases(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
-        """Return the cases that are still in the archive, with ranks without gaps."""
+    def cases(self, cases: Sequence[Case], query: CataloguedSlice | None = None) -> list[dict[str, Any]]:
+        """Return the cases that are still in the archive, with ranks without gaps.
+
+        Where there is a `query` to be told of too, Orthanc is asked about it along with them.
+        """
         # one that was deleted a moment ago, the worker will hear of
-        studies = self._archive.studies({_study(case) for case in cases})
+        studies = self._asked({_study(case) for case in cases} | ({query.series.study_orthanc_id} if query else set()))
         there = [case for case in cases if _study(case) in studies]
         reported = self._reported(there, studies)
         said = self._catalogue.labels_of_each([case.best.slice for case in there])
@@ -187,6 +196,12 @@ class Answers:
                 }
             )
         return shown
+
+    def _asked(self, orthanc_ids: set[str]) -> dict[str, Study]:
+        """Return those of the studies that are there, perhaps with more; about one that is, Orthanc is asked once."""
+        unknown = orthanc_ids - self._studies.keys()
+        self._studies |= self._archive.studies(unknown)
+        return self._studies
 
     def _reported(self, cases: Sequence[Case], studies: dict[str, Study]) -> set[str]:
         """Return the studies that may have a report; none in anonymous mode, as a report may say whose it is."""

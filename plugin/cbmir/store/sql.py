@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cbmir.records import FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from cbmir.answering.matching import Condition
 
@@ -188,9 +188,9 @@ def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:
     return " AND ".join(clauses), [end for end in values if end is not None]
 
 
-def marks(values: Iterable[Any]) -> str:
+def marks(values: Collection[Any]) -> str:
     """Return one question mark a value."""
-    return ", ".join("?" for _ in values)
+    return ", ".join(["?"] * len(values))
 
 
 def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
