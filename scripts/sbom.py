@@ -2,9 +2,9 @@
 
     .venv/bin/python scripts/sbom.py > sbom.cdx.json
 
-Read from what installs them: the locks of the plugin's Python packages (those for PostgreSQL are optional), the
-viewer's lockfile, the release of OHIF that is around our extension, and the cards of the shipped models. Packages of
-Debian (Orthanc, its Python plugin) are the machine's own. Equal files give an equal document.
+Read from what installs them: the locks of the plugin's Python packages (those for PostgreSQL and the compressed index
+are optional), the viewer's lockfile, the release of OHIF that is around our extension, and the cards of the shipped
+models. Packages of Debian (Orthanc, its Python plugin) are the machine's own. Equal files give an equal document.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _REQUIREMENT = re.compile(r"^([\w.-]+)==([\w.+!]+)")
 
 def python_packages(locks: Path = LOCKS) -> Iterator[dict[str, Any]]:
     """Yield a component for each package of the locks; it has many files, of which pip takes the one that fits."""
-    for lock, scope in (("postgresql", "optional"), ("plugin", "required")):
+    for lock, scope in (("postgresql", "optional"), ("compressed", "optional"), ("plugin", "required")):
         for line in (locks / f"{lock}.txt").read_text(encoding="utf-8").splitlines():
             if found := _REQUIREMENT.match(line):
                 name, version = found.groups()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from cbmir.errors import IndexUnusable
 from cbmir.locks import ReadWriteLock
-from cbmir.store.forked import started_copy
-from cbmir.store.graph import GROWTH, PARAMETERS, Graph
+from cbmir.store.graph import Graph
+from cbmir.store.linked import GROWTH, Linked
 from cbmir.store.snapshots import Snapshots, unreadable
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from cbmir.store.protocols import Live, Vectors
 
-    Missed = deque[Callable[[Graph], object]]
+    Missed = deque[Callable[[Linked], object]]
 
 FEW_CHANGES = 20
 """Changes made during a rebuild that searches may wait for at its end."""
@@ -32,13 +31,16 @@ FEW_CHANGES = 20
 class SliceIndex:
     """Unit vectors by label, searched by inner product. All methods may be called from any thread."""
 
+    KIND: ClassVar[type[Linked]] = Graph
+    """What links them."""
+
     def __init__(self, directory: Path, *, dim: int, model: str, threads: int = 1) -> None:
         """Make an empty index whose snapshots go into the directory."""
-        self._snapshots = Snapshots(directory, {**PARAMETERS, "dim": dim, "model": model})
+        self._snapshots = Snapshots(directory, {**self.KIND.PARAMETERS, "dim": dim, "model": model})
         self.dim = dim
         self._threads = threads
         self._lock = ReadWriteLock()
-        self._graph = Graph.empty(dim)
+        self._graph = self.KIND.empty(dim)
         self._missed: Missed | None = None
         self.changes_since_snapshot = 0
 
@@ -65,7 +67,7 @@ class SliceIndex:
         with self._lock.write():
             self._missed = missed
         labels = live()
-        graph = Graph.empty(self.dim, int(len(labels) * GROWTH))
+        graph = self.KIND.empty(self.dim, int(len(labels) * GROWTH))
         for some, rows in vectors(np.random.default_rng(len(labels)).permutation(labels)):
             graph.add(some, rows, self._threads)
         graph.unshuffled = 0
@@ -118,10 +120,7 @@ class SliceIndex:
         self.changes_since_snapshot -= changes
 
     def _save(self, path: Path) -> tuple[dict[str, object], int]:
-        """Write the graph to a file. Return facts for its manifest, and how long the file should be.
-
-        hnswlib holds Python's lock for seconds while it saves a million vectors, so a copy of the process does it.
-        """
+        """Write the graph to a file. Return facts for its manifest, and how long the file should be."""
         with self._lock.read():
             graph = self._graph
             facts: dict[str, object] = {
@@ -129,13 +128,8 @@ class SliceIndex:
                 "deletedSince": graph.deleted_since,
                 "unshuffled": graph.unshuffled,
             }
-            size = graph.bytes_when_saved()
-            copy = started_copy(partial(graph.save, path))
-            if copy is None:
-                graph.save(path)
-        if copy is not None:
-            copy.wait()
-        return facts, size
+            end = graph.saving(path)
+        return facts, end()
 
     def succeed(self, other: SliceIndex) -> None:
         """Have later snapshots take the place of another index's; those that there are of this one are removed."""
@@ -159,12 +153,12 @@ class SliceIndex:
         for labels, portion in vectors(np.setdiff1d(live, known, assume_unique=True)):
             self.add(labels, portion)
 
-    def _replace(self, graph: Graph) -> None:
+    def _replace(self, graph: Linked) -> None:
         """Let another graph answer, and be the one that changes are for."""
         self._graph, self._missed = graph, None
 
-    def _load(self) -> tuple[Graph, float | None]:
-        """Return the graph of the snapshot, and since when some of it is deleted. hnswlib believes any file."""
+    def _load(self) -> tuple[Linked, float | None]:
+        """Return the graph of the snapshot, and since when some of it is deleted. Only a whole file may be loaded."""
         path, facts = self._snapshots.read()
         try:
             count = int(facts["count"])
@@ -173,6 +167,6 @@ class SliceIndex:
             unshuffled = int(facts.get("unshuffled", count))
         except (ValueError, OverflowError, KeyError, TypeError) as error:
             raise unreadable(error) from None
-        graph = Graph.loaded(path, self.dim, count)
+        graph = self.KIND.loaded(path, self.dim, count)
         graph.unshuffled = unshuffled
         return graph, since

@@ -18,6 +18,7 @@ class Settings:
     enabled: bool = True
     data_directory: str = ""
     database: str = ""
+    compressed_index: bool = False
     model: str = "figshare-gem"
     model_directory: str = str(HERE / "models")
     runtime: str = "onnx"

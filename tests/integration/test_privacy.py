@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dicom_files import CANARY, mr_file, picture
 from orthanc_process import wait_for
 
-from cbmir.store.graph import LONGEST_DELETED_SECONDS
+from cbmir.store.linked import LONGEST_DELETED_SECONDS
 from cbmir.store.snapshots import MANIFEST
 
 if TYPE_CHECKING:

@@ -113,8 +113,11 @@ def test_before_the_start_the_plugin_says_so(house: House) -> None:
     assert get(app, "similar/1.2").status == 503
 
 
-def test_a_restart_keeps_everything_and_answers_the_same(house: House) -> None:
-    first = started(house.app())
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_restart_keeps_everything_and_answers_the_same(house: House, *, compressed: bool) -> None:
+    if compressed:
+        pytest.importorskip("faiss")
+    first = started(house.app(compressed_index=compressed))
     stored = house.store(first, *(mr_slice(f"P{number}", number) for number in range(6)))
     until(lambda: status(first).get("indexed") == 6)
     before = get(first, f"similar/{stored[0]}").body
@@ -122,11 +125,33 @@ def test_a_restart_keeps_everything_and_answers_the_same(house: House) -> None:
     assert status(first)["state"] == "stopped"
     house.log.clear()
     house.orthanc.calls.clear()
-    second = started(house.app())
+    second = started(house.app(compressed_index=compressed))
     assert get(second, f"similar/{stored[0]}").body == before
     until(lambda: status(second)["reconciled"])
     assert not [call for call in house.orthanc.calls if call.startswith("file of")]
     assert not [line for line in house.log if "rebuilt" in line]
+
+
+def test_where_the_package_of_the_compressed_index_is_missing_the_plugin_says_what_to_do(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "cbmir.compressed", raising=False)
+    app = started(house.app(compressed_index=True))
+    assert status(app)["state"] == "disabled"
+    assert "scripts/install --compressed" in status(app)["reason"]
+
+
+def test_a_compressed_index_takes_the_place_of_one_that_is_not(house: House) -> None:
+    pytest.importorskip("faiss")
+    first = started(house.app())
+    stored = house.store(first, *(mr_slice(f"P{number}", number) for number in range(6)))
+    until(lambda: status(first).get("indexed") == 6)
+    before = get(first, f"similar/{stored[0]}").body
+    first.stop()
+    second = started(house.app(compressed_index=True))
+    assert get(second, f"similar/{stored[0]}").body == before
+    assert [line for line in house.log if "rebuilt" in line]
 
 
 def test_a_start_loads_the_index_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ HOMES = {
     "psycopg": {"pool.py"},
     "psycopg_pool": {"pool.py"},
     "hnswlib": {"graph.py"},
+    # only where "CompressedIndex" is set
+    "faiss": {"compressed.py"},
     "onnxruntime": {"embedding.py"},
     "torch": {"network.py", "trunks.py"},
     "torchvision": {"trunks.py"},

@@ -502,7 +502,7 @@ def test_a_full_disk_at_the_snapshot_is_told_and_nothing_else(
 def test_a_worn_index_is_rebuilt_and_saved(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = workplace.store(*(mr_slice(number=number) for number in range(12)))
     workplace.work()
-    monkeypatch.setattr("cbmir.store.graph.SMALLEST_WORTH", 1)
+    monkeypatch.setattr("cbmir.store.linked.SMALLEST_WORTH", 1)
     for name in stored[:6]:
         workplace.orthanc.delete(name)
         workplace.inbox.put("deleted", name)

@@ -110,7 +110,7 @@ def test_the_bill_of_materials_names_what_ships_with_version_and_hash() -> None:
     document = sbom.document()
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     by_ref = {one["bom-ref"]: one for one in document["components"]}
-    for group, scope in (("plugin", "required"), ("postgresql", "optional")):
+    for group, scope in (("plugin", "required"), ("postgresql", "optional"), ("compressed", "optional")):
         for wanted in GROUPS[group]:
             name, _, version = wanted.partition("==")
             assert by_ref[f"pkg:pypi/{name}@{version}"]["scope"] == scope

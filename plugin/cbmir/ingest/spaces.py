@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbmir.embedding import absent, card_id
-from cbmir.errors import ModelError
+from cbmir.errors import ModelError, SettingsError
 from cbmir.failpoints import reach
 from cbmir.index import SliceIndex
 from cbmir.ingest.pipeline import Pipeline
@@ -168,7 +168,18 @@ def open_spaces(catalogue: Catalogue, reader: Reader, settings: Settings, load: 
 def _index(catalogue: Catalogue, data: Path, settings: Settings, dim: int, model: str) -> VectorIndex:
     """Return the index of a model's vectors: the database's own, or one with snapshots in a folder."""
     own = catalogue.own_index(dim=dim, model=model)
-    return SliceIndex(data, dim=dim, model=model, threads=max(1, settings.threads)) if own is None else own
+    if own is not None:
+        return own
+    threads = max(1, settings.threads)
+    if not settings.compressed_index:
+        return SliceIndex(data, dim=dim, model=model, threads=threads)
+    try:
+        from cbmir.compressed import CompressedIndex  # noqa: PLC0415 - needs a package that few have
+    except ImportError:
+        raise SettingsError(
+            '"Cbmir.CompressedIndex" needs a package of its own: scripts/install --compressed'
+        ) from None
+    return CompressedIndex(data, dim=dim, model=model, vectors=catalogue.vectors, threads=threads)
 
 
 def _installed(before: Answering, settings: Settings, load: Load) -> tuple[Embedder, Path] | None:

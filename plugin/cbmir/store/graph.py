@@ -1,17 +1,20 @@
-"""A graph of neighbours (HNSW) with what hnswlib does not tell of it. The only file with hnswlib; it has no lock."""
+"""A graph of neighbours (HNSW) with what hnswlib does not tell of it. The only file with hnswlib."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import hnswlib
 import numpy as np
 
 from cbmir.errors import IndexUnusable
+from cbmir.store.forked import started_copy
+from cbmir.store.linked import EF_SEARCH, GROWTH, MOST_COMPARED, Linked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -19,51 +22,19 @@ if TYPE_CHECKING:
 M = 32
 EF_CONSTRUCTION = 200
 """Enough for a graph that is linked in random order, at half the time of 400. For what arrives see MOST_UNSHUFFLED."""
-EF_SEARCH = 200
 SMALLEST_CAPACITY = 4096
-GROWTH = 1.5
-MOST_DELETED = 0.2
-"""Share of deleted vectors at which a rebuild pays: they are still visited."""
-
-SMALLEST_WORTH = 1000
-"""Vectors from which on that share counts: few are rebuilt in no time, but not after each one that goes."""
-
-MOST_COMPARED = 20_000
-"""Vectors that are compared one by one, at most, where the graph reaches too few."""
-
-MOST_UNSHUFFLED = 0.25
-"""Share of vectors that were added in the order of their arrival at which a rebuild pays: they are found less often."""
-
-FEW_UNSHUFFLED = 20_000
-"""Vectors that may be added so before it pays at all."""
-
-LONGEST_DELETED_SECONDS = 12 * 3600.0
-"""How long at most before a rebuild is due whatever it costs: the bytes of deleted vectors, which are patient data,
-are still in the graph and its snapshots. Long before a day is over, as a rebuild takes its time."""
-
-PARAMETERS: dict[str, object] = {"space": "ip", "M": M, "efConstruction": EF_CONSTRUCTION}
-"""What a saved graph was made with."""
 
 
-class Graph:
-    """Unit vectors by label, linked for a search by inner product.
+class Graph(Linked):
+    """Whole vectors, linked by hnswlib."""
 
-    Attributes
-    ----------
-    deleted, deleted_since
-        How many vectors are marked as deleted, and when the first of them was.
-    unshuffled
-        How many vectors were added in the order of their arrival.
-
-    """
+    PARAMETERS: ClassVar[dict[str, object]] = {"space": "ip", "M": M, "efConstruction": EF_CONSTRUCTION}
 
     def __init__(self, linked: hnswlib.Index) -> None:
+        super().__init__()
         linked.set_ef(EF_SEARCH)
         self._linked = linked
         self._gone: set[int] = set()
-        self.deleted = 0
-        self.deleted_since: float | None = None
-        self.unshuffled = 0
 
     @classmethod
     def empty(cls, dim: int, capacity: int = 0) -> Graph:
@@ -81,6 +52,20 @@ class Graph:
         if len(graph) != count:
             raise IndexUnusable("the snapshot holds another number of vectors than its manifest says")
         return graph
+
+    def saving(self, path: Path) -> Callable[[], int]:
+        """As Linked.saving: a copy of the process writes, where there can be one."""
+        size = self.bytes_when_saved()
+        copy = started_copy(partial(self.save, path))
+        if copy is None:
+            self.save(path)
+
+        def end() -> int:
+            if copy is not None:
+                copy.wait()
+            return size
+
+        return end
 
     def save(self, path: Path) -> None:
         """Write the graph to a file. Holds Python's lock meanwhile, and does not notice a full disk."""
@@ -114,9 +99,7 @@ class Graph:
                 self._linked.mark_deleted(label)
                 newly += 1
         self._gone.update(labels)
-        self.deleted += newly
-        if newly and self.deleted_since is None:
-            self.deleted_since = time.time()
+        self._count_removed(newly)
         return newly
 
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -140,12 +123,3 @@ class Graph:
         similarities = np.asarray(self._linked.get_items(labels, return_type="numpy"), np.float32) @ vector
         order = np.argsort(-similarities, kind="stable")[:k]
         return labels[order], similarities[order]
-
-    def is_worn(self) -> bool:
-        """Return whether a rebuild pays, or must be because something was deleted long ago."""
-        if self.deleted > MOST_DELETED * max(SMALLEST_WORTH, len(self)):
-            return True
-        if self.unshuffled > max(FEW_UNSHUFFLED, MOST_UNSHUFFLED * len(self)):
-            return True
-        # a clock that was set back proves nothing
-        return self.deleted_since is not None and not 0 <= time.time() - self.deleted_since < LONGEST_DELETED_SECONDS

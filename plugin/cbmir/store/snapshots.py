@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "index.json"
+WRITTEN = "index.tmp"
+"""What is being written, until it is whole."""
 
 
 class Snapshots:
@@ -44,7 +46,7 @@ class Snapshots:
             The volume is full or read-only; the earlier snapshot is still good.
 
         """
-        written = self._directory / "index.tmp"
+        written = self._directory / WRITTEN
         _make_private(written)
         facts, size = save(written)
         # hnswlib does not notice a full disk
