@@ -1,6 +1,6 @@
 """Measure the plugin, and keep the figures with the machine they came from and what it was doing besides.
 
-    .venv/bin/python scripts/bench.py all           # those that follow, up to scale
+    .venv/bin/python scripts/bench.py all           # those that follow, up to scale: within an hour, on two idle cores
     .venv/bin/python scripts/bench.py all --quick   # the same with next to nothing, to see that it runs
     .venv/bin/python scripts/bench.py embed         # a slice in the network, by every runtime that is installed
     .venv/bin/python scripts/bench.py ingest        # slices a second from C-STORE to searchable
@@ -8,11 +8,12 @@
     .venv/bin/python scripts/bench.py latency       # Orthanc's own answers, with and without the plugin
     .venv/bin/python scripts/bench.py backfill      # memory while an archive that was there before is taken in
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
-    .venv/bin/python scripts/bench.py compressed    # what an index of shorter vectors would save and find: a trial
+    .venv/bin/python scripts/bench.py compressed    # the same of "Index": "compressed"
     .venv/bin/python scripts/bench.py query         # a whole search: ten patients, with and without filters
-    .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc
+    .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc, also while it saves
+    .venv/bin/python scripts/bench.py scale         # how all of that, and a start, grow with the archive
+
     .venv/bin/python scripts/bench.py startup       # what a start takes, step by step
-    .venv/bin/python scripts/bench.py scale         # how all of that grows with the archive
     .venv/bin/python scripts/bench.py click         # from the click in OHIF to the cards, among 10,000 slices
     .venv/bin/python scripts/bench.py expansion     # what query expansion adds to the time of a search
     .venv/bin/python scripts/bench.py volumes       # a query by a whole series
@@ -22,7 +23,9 @@
                                                     # about and go; ends with 1 if any of them grows
 
 Each writes docs/performance/<name>.json (--out names another folder) and, of most, a plot; docs/performance.md shows
-what is there. All traffic stays on this machine. What is compared takes turns within one run.
+what is there. `all` goes on where one fails, tells at the end how long each took and which failed, and then ends with
+1; the archive of a million slices that several look at is built once, or taken from --keep. All traffic stays on this
+machine. What is compared takes turns within one run.
 """
 
 from __future__ import annotations
@@ -30,8 +33,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -84,9 +91,18 @@ MEASUREMENTS = {
     "latency": Measurement("latency", {"requests": ("requests to each Orthanc in each state", 300, 6)}),
     "backfill": Measurement("backfill", {"images": ("images that are there before the plugin", 10_000, 40)}),
     "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
-    "compressed": Measurement("compressed", {"slices": (_SLICES, 100_000, 2000), "queries": (_QUERIES, 300, 20)}),
+    "compressed": Measurement(
+        "finding:compressed", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}
+    ),
     "query": Measurement("indexes:query", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 300, 20)}),
-    "answer": Measurement("answers", {"slices": (_SLICES, 100_000, 1000), "queries": (_QUERIES, 300, 5)}),
+    "answer": Measurement(
+        "answers",
+        {
+            "slices": (_SLICES, 1_000_000, 1000),
+            "queries": (_QUERIES, 300, 5),
+            "saves": ("times that the index is saved beside requests, a minute each", 1, 0),
+        },
+    ),
     "startup": Measurement("indexes:startup", {"slices": (_SLICES, 100_000, 2000)}),
     "scale": Measurement("indexes:scale", {"slices": (_SLICES, 1_000_000, 5000), "queries": (_QUERIES, 300, 20)}),
     "click": Measurement(
@@ -115,7 +131,23 @@ MEASUREMENTS = {
     ),
     "soak": Measurement("soak", {"minutes": ("minutes", 30, 1)}),
 }
-ALL = ("embed", "ingest", "cstore", "latency", "backfill", "index", "answer", "startup", "scale")
+ALL = (
+    "embed",
+    "ingest",
+    "cstore",
+    "latency",
+    "backfill",
+    "index",
+    "compressed",
+    "query",
+    "answer",
+    "scale",
+)
+LONGEST_SECONDS = 1200
+"""After which a measurement of `all` is ended, so that one that hangs costs no other."""
+
+ENDING_SECONDS = 60
+"""For what it started to be ended, and its folders to be removed."""
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -139,14 +171,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write what was found."""
     given = arguments(argv)
     given.out.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as ends:
-        if given.what == "all" and given.keep is None:
-            # several look at the same archive
-            given.keep = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        good = [run(name, given) for name in (ALL if given.what == "all" else (given.what,))]
+    if given.what == "all":
+        return every(given)
+    good = run(given.what, given)
     if given.out == REPOSITORY / "docs" / "performance":
         report.write(given.out, REPOSITORY / "docs" / "performance.md")
-    return 0 if all(good) else 1
+    return 0 if good else 1
+
+
+def every(given: argparse.Namespace) -> int:
+    """Measure everything, each in a process of its own: what one leaves in memory, or dies of, is no other's."""
+    lines, failed = [], []
+    with contextlib.ExitStack() as ends:
+        keep = given.keep or ends.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        options = ["--out", str(given.out), "--keep", str(keep)]
+        for name in ALL:
+            start = time.monotonic()
+            is_good = _ended_well([*options, name, *(["--quick"] if given.quick else [])])
+            lines.append(f"{name:12} {time.monotonic() - start:6.0f} s{'' if is_good else '   FAILED'}")
+            failed += [] if is_good else [name]
+            print(lines[-1], flush=True)
+    print("\n".join(["", *lines]))
+    return 1 if failed else 0
+
+
+def _ended_well(arguments: list[str]) -> bool:
+    """Run this script with these arguments; return whether it came to a good end."""
+    with subprocess.Popen([sys.executable, __file__, *arguments], start_new_session=True) as process:
+        try:
+            return process.wait(LONGEST_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Have a process remove what it made, if it is still at work, and leave none that it started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def run(name: str, given: argparse.Namespace) -> bool:
@@ -156,8 +223,9 @@ def run(name: str, given: argparse.Namespace) -> bool:
     for option, (_, usual, quick) in measurement.options.items():
         chosen = getattr(given, option, None)
         setattr(options, option, chosen if chosen is not None else quick if given.quick else usual)
-    before = circumstances()
+    before, start = circumstances(), time.monotonic()
     found = {"circumstances": before, **measurement.measure(options), "loadAfter": load()}
+    found["tookSeconds"] = round(time.monotonic() - start)
     file = given.out / f"{name}.json"
     file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print("\n".join(report.section(name, found)))

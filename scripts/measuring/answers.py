@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,18 +16,16 @@ from orthanc_process import OrthancProcess, wait_for
 from tqdm import tqdm
 
 from cbmir.embedding import load
-from cbmir.index import SliceIndex
-from cbmir.records import Embedded, Series
+from cbmir.store.snapshots import MANIFEST, WRITTEN
 from cbmir.store.sqlite import SqliteCatalogue
 from measuring import made
 from measuring.cstore import start_without_python
+from measuring.indexes import BUILT, Archive, folder_for
 from measuring.shipped import MODEL
 from measuring.steps import milliseconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from numpy.typing import NDArray
 
 K = 10
 PIXELS = picture(0, size=8)
@@ -39,16 +39,17 @@ START_SECONDS = 1200
 def measure(options: Namespace) -> dict[str, Any]:
     """Return milliseconds of requests over one connection: to Orthanc, to the plugin, and for similar cases."""
     with tempfile.TemporaryDirectory(prefix="answer-") as name:
-        orthanc = OrthancProcess(Path(name), {"Threads": 0})
+        orthanc = OrthancProcess(Path(name), {"Threads": 0, "SnapshotMinutes": 1})
         try:
-            names = _fill(orthanc, options.slices)
+            names = _fill(orthanc, options)
             orthanc.launch()
             wait_for(lambda: _is_ready(orthanc, len(names)), "the plugin is ready", seconds=START_SECONDS)
-            with httpx.Client(base_url=f"http://127.0.0.1:{orthanc.http_port}") as http:
+            with httpx.Client(base_url=f"http://127.0.0.1:{orthanc.http_port}", timeout=START_SECONDS) as http:
                 found = _asked(http, names, options)
+                saved = _while_it_saves(orthanc, http, list(names), options.saves) if options.saves else None
         finally:
             orthanc.end()
-    return {"slices": options.slices, "queries": options.queries, "requests": found}
+    return {"slices": options.slices, "queries": options.queries, "requests": found, "whileItSaves": saved}
 
 
 def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dict[str, Any]:
@@ -77,54 +78,82 @@ def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dic
     return {kind: {**milliseconds(some), "fewestCases": cases.get(kind)} for kind, some in seconds.items()}
 
 
-def _fill(orthanc: OrthancProcess, slices: int) -> dict[str, int]:
-    """Store an image for each made series, and the made vectors of its slices as frames; return ids and frames."""
+def _while_it_saves(orthanc: OrthancProcess, http: httpx.Client, names: list[str], saves: int) -> dict[str, Any]:
+    """Return the longest of some requests while the index is saved, and of as many before."""
+    uris = itertools.cycle(["/system", "/cbmir/status", *(f"/cbmir/similar/{name}?k={K}" for name in names[:50])])
+    before, saving = list[float](), list[float]()
+    manifest = orthanc.data / MANIFEST
+    for _ in range(saves):
+        # without a change there is nothing to save
+        orthanc.delete(f"/instances/{names.pop()}")
+        then = manifest.stat().st_mtime_ns
+        while manifest.stat().st_mtime_ns == then:
+            is_saving = (orthanc.data / WRITTEN).exists()
+            start = time.perf_counter()
+            http.get(next(uris)).raise_for_status()
+            (saving if is_saving else before).append(time.perf_counter() - start)
+    return {
+        "saves": saves,
+        "requests": len(saving),
+        "longestMilliseconds": {
+            "before": round(1000 * max(before[-len(saving) :], default=0), 1),
+            "whileItSaves": round(1000 * max(saving, default=0), 1),
+        },
+    }
+
+
+def _fill(orthanc: OrthancProcess, options: Namespace) -> dict[str, int]:
+    """Store an image for each made series, and give it the slices of the series as frames; return ids and frames."""
+    with folder_for(options) as kept:
+        if not (kept / BUILT).exists():
+            Archive(kept, options.slices, {}).catalogue.close()
+        shutil.copytree(kept, orthanc.data, ignore=shutil.ignore_patterns(BUILT))
+    orthanc.data.chmod(0o700)
+    model = load(MODEL).model_id
+    manifest = orthanc.data / MANIFEST
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace(made.MODEL, model), encoding="utf-8")
+    catalogue = SqliteCatalogue(orthanc.data / "catalogue.sqlite")
     with_plugin = dict(orthanc.configuration)
     start_without_python(orthanc)
-    rows, embedder = made.slices(slices), load(MODEL)
-    catalogue = _catalogue(orthanc.data)
     names: dict[str, int] = {}
-    came: list[int] = []
-    for span in tqdm(made.spans(slices), desc="series", disable=None):
-        places = span[: slices - span.start]
-        name, embedded = _stored(orthanc, places, rows)
-        catalogue.enqueue([name])
-        came += catalogue.record(embedded, embedder.model_id)[0]
-        names[name] = len(places)
+    with httpx.Client(base_url=f"http://127.0.0.1:{orthanc.http_port}", timeout=START_SECONDS) as http:
+        for span in tqdm(made.spans(options.slices), desc="series", disable=None):
+            places = span[: options.slices - span.start]
+            names[_stored(http, catalogue, places, model)] = len(places)
     orthanc.stop()
     orthanc.configuration = with_plugin
-    catalogue.answer_with(embedder.model_id, str(MODEL))
-    index = SliceIndex(orthanc.data, dim=made.DIM, model=embedder.model_id, threads=2)
-    index.rebuild(lambda: np.array(came), catalogue.vectors)
-    index.snapshot()
+    catalogue.answer_with(model, str(MODEL))
     catalogue.close()
     return names
 
 
-def _catalogue(folder: Path) -> SqliteCatalogue:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return SqliteCatalogue(folder / "catalogue.sqlite")
-
-
-def _stored(orthanc: OrthancProcess, places: range, rows: NDArray[np.float32]) -> tuple[str, Embedded]:
-    """Store the image of a series; return its id, and what the catalogue is to know of it."""
+def _stored(http: httpx.Client, catalogue: SqliteCatalogue, places: range, model: str) -> str:
+    """Store the image of a series, and have the catalogue know it instead of the made ones; return its id."""
     series = made.series_of(places.start)
     study, number = map(int, series.series_instance_uid.split(".")[2:])
     facts: dict[str, Any] = dict(series.facts)
     image = mr_slice(series.patient, study, number, pixels=PIXELS, **facts)
-    stored = orthanc.http.post("/instances", content=to_bytes(image)).json()
-    known = Series(
-        stored["ParentSeries"],
-        stored["ParentStudy"],
-        stored["ParentPatient"],
-        stored["ParentPatient"],
-        str(image.StudyInstanceUID),
-        str(image.SeriesInstanceUID),
-        series.facts,
-        "axial",
-    )
-    vectors = {frame: rows[place] for frame, place in enumerate(places, start=1)}
-    return stored["ID"], Embedded(stored["ID"], str(image.SOPInstanceUID), known, len(places), vectors)
+    stored = http.post("/instances", content=to_bytes(image)).raise_for_status().json()
+    first, last = places.start + 1, places.stop
+    with catalogue._transaction() as database:  # noqa: SLF001 - as made.catalogue_of
+        database.execute(
+            "UPDATE series SET orthanc_id = ?1, study_orthanc_id = ?2, patient_orthanc_id = ?3, patient = ?3,"
+            " StudyInstanceUID = ?4, SeriesInstanceUID = ?5 WHERE orthanc_id = ?6",
+            (
+                *(stored["ParentSeries"], stored["ParentStudy"], stored["ParentPatient"]),
+                *(image.StudyInstanceUID, image.SeriesInstanceUID, series.orthanc_id),
+            ),
+        )
+        database.execute(
+            "UPDATE slice SET instance = ?1, frame = instance - ?1 + 1, model = ?3 WHERE instance BETWEEN ?1 AND ?2",
+            (first, last, model),
+        )
+        database.execute("DELETE FROM instance WHERE id BETWEEN ? AND ?", (first + 1, last))
+        database.execute(
+            "UPDATE instance SET orthanc_id = ?, SOPInstanceUID = ?, number_of_frames = ? WHERE id = ?",
+            (stored["ID"], image.SOPInstanceUID, len(places), first),
+        )
+    return str(stored["ID"])
 
 
 def _is_ready(orthanc: OrthancProcess, images: int) -> bool:

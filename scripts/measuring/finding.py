@@ -19,6 +19,7 @@ from measuring.steps import Step, milliseconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -28,6 +29,8 @@ K = 10
 ARRIVING, SENT_AGAIN = 0.2, 0.05
 """Shares of the archive: together just below what is let stand unshuffled before the index is built anew."""
 
+THREADS = os.cpu_count() or 1
+
 UNSEEN = 10_000
 """Slices that are asked about and not stored, of series that are not stored."""
 
@@ -35,15 +38,27 @@ UNSEEN = 10_000
 class Truth:
     """Slices with the labels they have now, and queries: half of them of stored slices, half of others."""
 
-    def __init__(self, labels: NDArray[np.int64], rows: NDArray[np.float32], unseen: NDArray[np.float32]) -> None:
-        """Take (n,) labels of (n, DIM) rows, and rows of series that are never stored."""
-        self.labels = labels
-        self.rows = rows
+    def __init__(self, archive: Archive, unseen: NDArray[np.float32]) -> None:
+        """Take an archive, and (n, DIM) rows of series that are never stored."""
+        self.labels, self.rows = archive.labels, archive.rows
+        self._catalogue = archive.catalogue
+        self._first_new = int(self.labels.max()) + 1
+        self._next = self._first_new
+        self._new: dict[int, NDArray[np.float32]] = {}
         self._unseen = unseen
 
-    def next_labels(self, number: int) -> NDArray[np.int64]:
-        """Return labels that were never used."""
-        return np.arange(number) + int(self.labels.max()) + 1
+    def labelled(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return labels for slices that come, which were never used."""
+        labels = np.arange(len(rows)) + self._next
+        self._next += len(rows)
+        self._new.update(zip(labels.tolist(), rows, strict=True))
+        return labels
+
+    def vectors(self, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield the vectors of these labels, from the catalogue as far as they are there."""
+        yield from self._catalogue.vectors(labels[labels < self._first_new])
+        if len(new := labels[labels >= self._first_new]):
+            yield new, np.stack([self._new[label] for label in new.tolist()])
 
     def put_to(self, index: VectorIndex, queries: int) -> dict[str, Any]:
         """Return what share of the ten nearest an index finds, and its time and that of comparing with all.
@@ -73,17 +88,44 @@ class Truth:
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Return what an index takes to link, grow, wear, save and read, and what it finds in each state."""
+
+    def saved(archive: Archive, _truth: Truth, folder: Path, _steps: dict[str, Any]) -> SliceIndex:
+        for file in archive.folder.glob("index*"):
+            shutil.copy(file, folder)
+        return SliceIndex(folder, dim=made.DIM, model=made.MODEL, threads=THREADS)
+
+    return _measured(options, saved)
+
+
+def compressed(options: Namespace) -> dict[str, Any]:
+    """Return the same of an index of compressed vectors, whose nearest are compared in full."""
+    from cbmir.compressed import CompressedIndex  # noqa: PLC0415 - needs a package that few have
+
+    def saved(archive: Archive, truth: Truth, folder: Path, steps: dict[str, Any]) -> SliceIndex:
+        facts: dict[str, Any] = {"dim": made.DIM, "model": made.MODEL, "vectors": truth.vectors, "threads": THREADS}
+        index = CompressedIndex(folder, **facts)
+        with Step(steps, "link"):
+            index.rebuild(lambda: archive.labels, archive.catalogue.vectors)
+        with Step(steps, "save"):
+            index.snapshot()
+        return CompressedIndex(folder, **facts)
+
+    return _measured(options, saved)
+
+
+def _measured(
+    options: Namespace, saved: Callable[[Archive, Truth, Path, dict[str, Any]], SliceIndex]
+) -> dict[str, Any]:
+    """Return the figures of an index that `saved` returns, not yet read from its snapshot in a folder."""
     steps: dict[str, Any] = {}
     arriving = int(ARRIVING * options.slices)
     every = made.slices(options.slices + arriving + UNSEEN)
     with folder_for(options) as kept, tempfile.TemporaryDirectory(prefix="finding-") as name:
         archive = Archive(kept, options.slices, steps)
-        source, truth = archive.catalogue.vectors, Truth(archive.labels, archive.rows, every[-UNSEEN:])
-        for file in kept.glob("index*"):
-            shutil.copy(file, name)
-        index = SliceIndex(Path(name), dim=made.DIM, model=made.MODEL, threads=os.cpu_count() or 1)
+        truth = Truth(archive, every[-UNSEEN:])
+        index = saved(archive, truth, Path(name), steps)
         with Step(steps, "read"):
-            assert index.restore(truth.labels, source) == "snapshot"
+            assert index.restore(truth.labels, truth.vectors) == "snapshot"
         steps["read"]["bytesPerSlice"] = round(1e6 * steps["read"]["megabytes"] / options.slices)
         steps["link"] |= truth.put_to(index, options.queries)
         with Step(steps, "more arrive"):
@@ -93,17 +135,13 @@ def measure(options: Namespace) -> dict[str, Any]:
         with Step(steps, "a month of churn"):
             _churn(index, truth)
         steps["a month of churn"] |= truth.put_to(index, options.queries)
-        for prepared, step in (("0", "snapshot in the process"), ("1", "snapshot by a copy")):
-            os.environ["OPENBLAS_NUM_THREADS"] = prepared
-            with Step(steps, step):
-                index.snapshot()
         archive.catalogue.close()
     return {"slices": options.slices, "arriving": arriving, "queries": options.queries, "dim": made.DIM, "steps": steps}
 
 
 def _arrive(index: SliceIndex, truth: Truth, rows: NDArray[np.float32]) -> None:
     """Add slices as a PACS receives them, series by series."""
-    labels = truth.next_labels(len(rows))
+    labels = truth.labelled(rows)
     for span in made.spans(len(rows)):
         some = slice(span.start, min(span.stop, len(rows)))
         index.add(labels[some], rows[some])
@@ -116,5 +154,5 @@ def _churn(index: SliceIndex, truth: Truth) -> None:
     for number in np.random.default_rng(2).choice(len(series), int(SENT_AGAIN * len(series)), replace=False):
         places = np.array(series[number])
         index.remove(truth.labels[places].tolist())
-        truth.labels[places] = truth.next_labels(len(places))
+        truth.labels[places] = truth.labelled(truth.rows[places])
         index.add(truth.labels[places], truth.rows[places])

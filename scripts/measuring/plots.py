@@ -66,6 +66,7 @@ _BARS: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, float]]]] = {
     ),
     "cstore": lambda found: ("images a second", found["medians"]["imagesPerSecond"]),
     "index": lambda found: ("seconds", _seconds(found)),
+    "compressed": lambda found: ("seconds", _seconds(found)),
     "startup": lambda found: ("seconds", _seconds(found)),
     "answer": lambda found: ("ms, median", {name: one["p50"] for name, one in found["requests"].items()}),
     "query": lambda found: (

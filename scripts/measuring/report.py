@@ -31,6 +31,8 @@ def section(name: str, found: dict[str, Any]) -> list[str]:
     if "loadAfter" in found:
         after = found["loadAfter"]
         where += f" and {after[0] if isinstance(after, list) else after} after"
+    if "tookSeconds" in found:
+        where += f", {found['tookSeconds']} s in all"
     table = _TABLES.get(name)
     return [f"### {name}", "", f"{where}.", "", *(table(found) if table else [json.dumps(found, indent=1)]), ""]
 
@@ -126,16 +128,6 @@ def _index(found: dict[str, Any]) -> list[str]:
     return [*_steps(found["steps"]), "", *_table(head, rows), "", note]
 
 
-def _compressed(found: dict[str, Any]) -> list[str]:
-    rows = [
-        (length, one["bytesPerSlice"], candidates, some["recallAt10"], some["p50"], some["p99"])
-        for length, one in found["lengths"].items()
-        for candidates, some in one["candidates"].items()
-    ]
-    head = ("numbers a slice", "bytes a slice", "compared in full", "recall@10", "ms p50", "p99")
-    return [f"{found['slices']:,} slices.", "", *_table(head, rows)]
-
-
 def _filters(filters: dict[str, Any]) -> list[str]:
     rows = [
         (name, *one["milliseconds"].values(), *one["processorMilliseconds"].values(), one["fewestCases"])
@@ -150,7 +142,14 @@ def _answer(found: dict[str, Any]) -> list[str]:
         for name, one in found["requests"].items()
     ]
     table = _table(("request, over one connection", "ms p50", "p99", "fewest cases"), rows)
-    return [f"{found['slices']:,} slices, {found['queries']} requests of each kind.", "", *table]
+    lines = [f"{found['slices']:,} slices, {found['queries']} requests of each kind.", "", *table]
+    if saved := found.get("whileItSaves"):
+        longest = saved["longestMilliseconds"]
+        told = (
+            f"The longest of {saved['requests']} requests while the index was saved took {longest['whileItSaves']} ms"
+        )
+        lines += ["", f"{told}, of as many just before {longest['before']} ms."]
+    return lines
 
 
 def _scale(found: dict[str, Any]) -> list[str]:
@@ -168,7 +167,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "latency": _latency,
     "backfill": _backfill,
     "index": _index,
-    "compressed": _compressed,
+    "compressed": _index,
     "query": lambda found: _filters(found["filters"]),
     "answer": _answer,
     "startup": lambda found: _steps(found["steps"]),

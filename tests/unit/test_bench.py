@@ -19,12 +19,13 @@ def test_a_quick_measurement_writes_its_figures_its_table_and_its_picture(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    if name == "compressed":
+        pytest.importorskip("faiss")
     options = ["--slices", "1000", *(["--queries", "6"] if name != "startup" else [])]
     assert bench.main(["--out", str(tmp_path), name, "--quick", *options]) == 0
     found = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     assert found["circumstances"]["cores"] > 0
-    if name != "compressed":
-        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    assert (tmp_path / f"{name}.png").stat().st_size > 1000
     assert f"### {name}" in capsys.readouterr().out
 
 
@@ -79,3 +80,25 @@ def test_an_archive_of_another_size_is_not_taken_for_the_one_that_is_asked_for(t
     (tmp_path / "built.json").write_text('{"slices": 7, "steps": {}}', encoding="utf-8")
     with pytest.raises(SystemExit, match="holds 7 slices, not 1,000"):
         Archive(tmp_path, 1000, {})
+
+
+def test_all_goes_on_where_one_fails_and_says_which(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "ALL", ("index", "startup"))
+    (tmp_path / "kept" / "2000").mkdir(parents=True)
+    # an archive of another size is refused
+    (tmp_path / "kept" / "2000" / "built.json").write_text('{"slices": 7, "steps": {}}', encoding="utf-8")
+    assert bench.main(["--keep", str(tmp_path / "kept"), "--out", str(tmp_path), "all", "--quick"]) == 1
+    assert "index" in (said := capfd.readouterr().out)
+    assert said.count("FAILED") == 4, "each as it ends, and all at the end"
+    (tmp_path / "kept" / "2000" / "built.json").unlink()
+    assert bench.main(["--keep", str(tmp_path / "kept"), "--out", str(tmp_path), "all", "--quick"]) == 0
+    assert (tmp_path / "startup.json").exists()
+
+
+def test_a_measurement_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "ALL", ("index",))
+    monkeypatch.setattr(bench, "LONGEST_SECONDS", 0.1)
+    assert bench.main(["--out", str(tmp_path), "all", "--quick"]) == 1
+    assert not (tmp_path / "index.json").exists()
