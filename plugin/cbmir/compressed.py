@@ -13,7 +13,7 @@ import numpy as np
 
 from cbmir.errors import IndexUnusable
 from cbmir.index import SliceIndex
-from cbmir.store.linked import EF_SEARCH, GROWTH, MOST_COMPARED, Linked
+from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 M = 20
 EF_CONSTRUCTION = 200
+EF_SEARCH = 400
+"""With less, one in twenty queries by slices of unknown series does not get out of a wrong part of the graph."""
 MOST = 127
 """Of a number of a vector, as a byte."""
 

@@ -89,43 +89,44 @@ class Truth:
 def measure(options: Namespace) -> dict[str, Any]:
     """Return what an index takes to link, grow, wear, save and read, and what it finds in each state."""
 
-    def saved(archive: Archive, _truth: Truth, folder: Path, _steps: dict[str, Any]) -> SliceIndex:
-        for file in archive.folder.glob("index*"):
-            shutil.copy(file, folder)
+    def empty(folder: Path, _truth: Truth) -> SliceIndex:
         return SliceIndex(folder, dim=made.DIM, model=made.MODEL, threads=THREADS)
 
-    return _measured(options, saved)
+    return _measured(options, empty)
 
 
 def compressed(options: Namespace) -> dict[str, Any]:
     """Return the same of an index of compressed vectors, whose nearest are compared in full."""
     from cbmir.compressed import CompressedIndex  # noqa: PLC0415 - needs a package that few have
 
-    def saved(archive: Archive, truth: Truth, folder: Path, steps: dict[str, Any]) -> SliceIndex:
-        facts: dict[str, Any] = {"dim": made.DIM, "model": made.MODEL, "vectors": truth.vectors, "threads": THREADS}
-        index = CompressedIndex(folder, **facts)
-        with Step(steps, "link"):
-            index.rebuild(lambda: archive.labels, archive.catalogue.vectors)
-        with Step(steps, "save"):
-            index.snapshot()
-        return CompressedIndex(folder, **facts)
+    def empty(folder: Path, truth: Truth) -> SliceIndex:
+        return CompressedIndex(folder, dim=made.DIM, model=made.MODEL, vectors=truth.vectors, threads=THREADS)
 
-    return _measured(options, saved)
+    return _measured(options, empty)
 
 
-def _measured(
-    options: Namespace, saved: Callable[[Archive, Truth, Path, dict[str, Any]], SliceIndex]
-) -> dict[str, Any]:
-    """Return the figures of an index that `saved` returns, not yet read from its snapshot in a folder."""
+def _measured(options: Namespace, empty: Callable[[Path, Truth], SliceIndex]) -> dict[str, Any]:
+    """Return the figures of such indexes as `empty` makes."""
     steps: dict[str, Any] = {}
     arriving = int(ARRIVING * options.slices)
     every = made.slices(options.slices + arriving + UNSEEN)
     with folder_for(options) as kept, tempfile.TemporaryDirectory(prefix="finding-") as name:
         archive = Archive(kept, options.slices, steps)
         truth = Truth(archive, every[-UNSEEN:])
-        index = saved(archive, truth, Path(name), steps)
+        # it stays until the other is read, which then takes memory of its own
+        linked = empty(Path(name), truth)
+        if type(linked) is type(archive.index):
+            for file in archive.folder.glob("index*"):
+                shutil.copy(file, name)
+        else:
+            with Step(steps, "link"):
+                linked.rebuild(lambda: archive.labels, archive.catalogue.vectors)
+            with Step(steps, "save"):
+                linked.snapshot()
+        index = empty(Path(name), truth)
         with Step(steps, "read"):
             assert index.restore(truth.labels, truth.vectors) == "snapshot"
+        del linked
         steps["read"]["bytesPerSlice"] = round(1e6 * steps["read"]["megabytes"] / options.slices)
         steps["link"] |= truth.put_to(index, options.queries)
         with Step(steps, "more arrive"):
