@@ -50,7 +50,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def network_of(state: dict[str, Any]) -> Network:
     """Return the averaged network of a checkpoint, in evaluation mode."""
-    chosen = of_sections({"network": state["recipe"]["network"]}).network
+    chosen = of_sections({name: state["recipe"][name] for name in ("network", "schedule")}).network
     if not chosen.name.endswith("-gem"):
         raise ExportError(f"{chosen.name} is measured by scripts/train.py only, never exported")
     network = Network(chosen.architecture(tuple(state["labels"])))

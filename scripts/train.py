@@ -22,7 +22,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ from sources.orthanc_client import OrthancError
 from sources.tables import Row, pictures
 from training import data
 from training.learning_curves import draw
-from training.recipe import RecipeError, load, stages
+from training.recipe import RecipeError, load, stages, with_stages
 from training.trainer import Trainer, embed
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def train(options: argparse.Namespace) -> None:
     path = Path(options.recipe)
     recipe = load(path if path.suffix else RECIPES / f"{path}.toml")
     if options.stages:
-        recipe = replace(recipe, schedule=replace(recipe.schedule, stages=stages(options.stages)))
+        recipe = with_stages(recipe, stages(options.stages))
     options.out.mkdir(parents=True, exist_ok=True)
     rows, held_out = data.load(options)
     trainer = Trainer(

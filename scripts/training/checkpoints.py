@@ -132,5 +132,4 @@ def _measurable(file: Path, *, mirrored: bool) -> Measurable:
         network.load_state_dict(state["averaged"])
     except (RecipeError, LookupError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{file} is no checkpoint of scripts/train.py: {error}") from error
-    side = recipe.schedule.side(recipe.schedule.epochs) if isinstance(network, Qayyum) else network.architecture.side
-    return Measurable(network.eval(), labels, side, mirrored)
+    return Measurable(network.eval(), labels, recipe.network.side, mirrored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,10 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What is trained; see cbmir.network.Architecture. `name` is that of a trunk with "-gem", or of a baseline."""
+    """What is trained; see cbmir.network.Architecture. `name` is that of a trunk with "-gem", or of a baseline.
+
+    `side` is that of the last stage of the schedule: what it learnt last is what it takes.
+    """
 
     name: str = "googlenet-gem"
     dim: int = 256
@@ -111,7 +114,17 @@ def of_sections(content: dict[str, Any]) -> Recipe:
     unknown = content.keys() - SECTIONS.keys()
     if unknown:
         raise RecipeError(f"unknown section {min(unknown)!r}; known: {', '.join(SECTIONS)}")
-    return Recipe(**{name: _section(name, content.get(name, {})) for name in SECTIONS})
+    made = Recipe(**{name: _section(name, content.get(name, {})) for name in SECTIONS})
+    side, last = content.get("network", {}).get("side"), made.schedule.stages[-1][0]
+    if side not in (None, last):
+        raise RecipeError(f"the network takes {side} pixels, its last stage has {last}: leave out 'side' in [network]")
+    return with_stages(made, made.schedule.stages)
+
+
+def with_stages(recipe: Recipe, wanted: tuple[tuple[int, int], ...]) -> Recipe:
+    """Return the recipe with other stages; its network takes pictures as the last of them has."""
+    network = replace(recipe.network, side=wanted[-1][0])
+    return replace(recipe, network=network, schedule=replace(recipe.schedule, stages=wanted))
 
 
 def load(path: Path) -> Recipe:

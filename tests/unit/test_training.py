@@ -16,7 +16,6 @@ import evaluate  # noqa: E402
 import export  # noqa: E402
 import train  # noqa: E402
 from cbmir.network import GREY_MEAN, GREY_SPREAD, Architecture  # noqa: E402
-from cbmir.pixels import SIZE  # noqa: E402
 from evaluation import systems  # noqa: E402
 from model_folder import calibration, files  # noqa: E402
 from model_folder.files import ExportError  # noqa: E402
@@ -39,6 +38,7 @@ stages = [[32, 1], [48, 2]]
 batch = 6
 warm_up = 1
 """
+SIDE = 48
 
 ABOUT = """
 licence = "none"
@@ -189,6 +189,7 @@ def test_the_stages_of_a_schedule_follow_one_another() -> None:
         ("[loss]\nmagic = 1", "unknown key 'magic'"),
         ("[schedule]\nstages = []", "stages"),
         ("[schedule]\nstages = [[96, 0]]", "stages"),
+        ("[network]\nside = 128\n[schedule]\nstages = [[96, 2]]", "takes 128 pixels, its last stage has 96"),
         ("no toml", "no TOML"),
     ],
 )
@@ -210,6 +211,16 @@ def test_stages_of_the_command_line_take_the_place_of_the_recipe_s(table: str, t
     assert state["recipe"]["schedule"]["stages"] == ((32, 1),)
     with pytest.raises(RecipeError, match="96:12,128:8"):
         stages("much")
+
+
+def test_a_network_is_measured_and_exported_at_the_size_that_its_training_ended_with(
+    table: str, tmp_path: Path
+) -> None:
+    # 24 epochs at 96 pixels, resumed with other stages, were once measured at the 128 of the recipe
+    state = run(table, tmp_path, "--stages", "48:1,32:1")
+    assert systems.checkpoints([tmp_path / "checkpoint.pt"], 1).side == 32
+    assert export.network_of(state).architecture.side == 32
+    assert parse("[schedule]\nstages = [[96, 2], [160, 1]]").network.side == 160
 
 
 def test_the_temperature_makes_the_truth_likeliest() -> None:
@@ -243,7 +254,7 @@ def test_the_classifier_of_2017_trains_and_is_not_exported(table: str, tmp_path:
 def test_a_checkpoint_is_measured_as_what_is_exported_from_it(table: str, tmp_path: Path) -> None:
     state = run(table, tmp_path, "--stop-after", "1")
     system = systems.checkpoints([tmp_path / "checkpoint.pt"], 1)
-    images = np.random.default_rng(0).random((2, 1, SIZE, SIZE), np.float32)
+    images = np.random.default_rng(0).random((2, 1, SIDE, SIDE), np.float32)
     with torch.inference_mode():
         outputs = export.network_of(state).outputs(torch.from_numpy(images))
     assert np.allclose(system.embed(images), outputs.embedding.numpy(), atol=1e-6)
@@ -258,7 +269,7 @@ def test_several_checkpoints_share_the_similarity_and_the_class(table: str, tmp_
         run(table, tmp_path / str(seed), "--stop-after", "1", "--seed", str(seed))
         files.append(tmp_path / str(seed) / "checkpoint.pt")
     both, alone = systems.checkpoints(files, 1), [systems.checkpoints([file], 1) for file in files]
-    images = np.random.default_rng(0).random((3, 1, SIZE, SIZE), np.float32)
+    images = np.random.default_rng(0).random((3, 1, SIDE, SIDE), np.float32)
     parts = [one.embed(images) for one in alone]
     similarity = both.embed(images) @ both.embed(images).T
     assert np.allclose(similarity, np.mean([part @ part.T for part in parts], axis=0), atol=1e-5)
@@ -272,7 +283,7 @@ def test_several_checkpoints_share_the_similarity_and_the_class(table: str, tmp_
 def test_a_mirrored_embedding_is_that_of_the_mirror_image(table: str, tmp_path: Path) -> None:
     run(table, tmp_path, "--stop-after", "1")
     system = systems.checkpoints([tmp_path / "checkpoint.pt"], 1, mirrored=True)
-    images = np.random.default_rng(0).random((2, 1, SIZE, SIZE), np.float32)
+    images = np.random.default_rng(0).random((2, 1, SIDE, SIDE), np.float32)
     assert np.allclose(system.embed(images), system.embed(np.ascontiguousarray(images[..., ::-1])), atol=1e-5)
 
 
@@ -353,7 +364,6 @@ LITE = """
 name = "efficientnet-lite0-gem"
 dim = 16
 stride = 32
-side = 64
 guided = false
 [schedule]
 stages = [[64, 1]]
