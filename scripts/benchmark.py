@@ -100,8 +100,11 @@ def wishes(chosen: Set, system: System, fold: str, table: str, options: argparse
 
 
 def _training(chosen: Set, system: System, fold: str, options: argparse.Namespace) -> Path:
-    folder: Path = options.runs / f"{chosen.origin}-{system.trained_as or system.name}-{fold}"
-    return folder
+    """Return the folder of a training: on the classes of the set, where that is there, or on all that is at hand."""
+    folders: list[Path] = [
+        options.runs / f"{name}-{system.trained_as or system.name}-{fold}" for name in (chosen.name, chosen.origin)
+    ]
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
 
 
 def minutes(training: Path) -> float | None:

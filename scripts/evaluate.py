@@ -74,16 +74,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def system_of(
-    options: argparse.Namespace, runtime: str, gallery: Sequence[Row] = (), queries: Sequence[Row] = ()
-) -> System:
-    """Return what is measured; the rows are for a system that learns from the gallery."""
+def system_of(options: argparse.Namespace, runtime: str) -> System:
+    """Return what is measured."""
     if options.checkpoint:
-        return systems.checkpoints(options.checkpoint, options.threads, mirrored=options.mirrored)
-    if options.system == "fixed":
-        from evaluation.fixed import fixed  # noqa: PLC0415 - torch is needed for this only
-
-        return fixed(gallery, queries, options.cache, options.threads)
+        return systems.checkpoints(options.checkpoint, options.threads, mirrored=options.mirrored, cache=options.cache)
     return systems.pixels() if options.system == "pixels" else systems.model(options.model, runtime, options.threads)
 
 
@@ -114,7 +108,7 @@ def measure(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
     for name in options.confound:
         if not any(confounds.value(row, name) for row in gallery):
             raise TableError(f"no picture of the gallery has a value in the column {name!r}")
-    system = system_of(options, options.runtime, gallery, queries)
+    system = system_of(options, options.runtime)
     method = Method(options.expand, system.euclidean, options.class_predicted)
 
     def ranked(system: System) -> Evaluation:

@@ -73,7 +73,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tables = [
         read(spec, columns_of(options), listed_classes(options.labels)) for spec in (options.gallery, options.queries)
     ]
-    system = system_of(options, "onnx", *tables)
+    system = system_of(options, "onnx")
     sides = reversed(embedded(tables[0], tables[1], system))
     gallery, queries = (cases.stacked(one.rows, one.vectors, options.block, options.sequence) for one in sides)
     values = {name: _values(method(queries, gallery), queries, gallery) for name, method in methods(options).items()}

@@ -27,10 +27,14 @@ from model_folder.calibration import calibrated
 from model_folder.files import ExportError, differences, write_cells, write_classifier, write_onnx
 from sources.csv_table import TableError
 from sources.tables import TABLE_HELP, add_columns, columns_of, read
+from training.baselines import Qayyum
 from training.recipe import RecipeError, of_sections
+from training.trainer import build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cbmir.fitted import Fitted
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -48,12 +52,12 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def network_of(state: dict[str, Any]) -> Network:
+def network_of(state: dict[str, Any]) -> Network | Fitted:
     """Return the averaged network of a checkpoint, in evaluation mode."""
-    chosen = of_sections({name: state["recipe"][name] for name in ("network", "schedule")}).network
-    if not chosen.name.endswith("-gem"):
-        raise ExportError(f"{chosen.name} is measured by scripts/train.py only, never exported")
-    network = Network(chosen.architecture(tuple(state["labels"])))
+    recipe = of_sections({name: state["recipe"][name] for name in ("network", "schedule")})
+    network = build(recipe, tuple(state["labels"]))
+    if isinstance(network, Qayyum):
+        raise ExportError(f"{recipe.network.name} is measured by scripts/train.py only, never exported")
     network.load_state_dict(state["averaged"])
     return network.eval()
 
@@ -66,9 +70,10 @@ def export(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
         made = Path(folder)
         write_onnx(network, made / card.MODEL)
-        write_cells(network, made / card.CELLS)
+        if isinstance(network, Network):  # what a fitted one says comes from no one place
+            write_cells(network, made / card.CELLS)
         write_classifier(network, made / card.CLASSIFIER)
-        for name, difference in differences(network, made / card.MODEL, made / card.CELLS).items():
+        for name, difference in differences(network, made).items():
             print(f"{name}: largest difference from torch {difference:.2g}")
         calibration = (options.temperature, options.far_below)
         if options.calibrate:
@@ -81,6 +86,7 @@ def export(options: argparse.Namespace) -> None:
             **card.contents(state, about, made, scale, calibration),
             "figures": {title: card.figure(Path(path)) for title, path in options.figures},
         }
+        (options.out / card.CELLS).unlink(missing_ok=True)
         for file in made.iterdir():
             file.replace(options.out / file.name)
     card.write(written, options.out)

@@ -14,6 +14,13 @@ what readers said of hits, --init MODELFOLDER begins with the network of a model
 
 RECIPE is the name of a file in scripts/training/recipes or a path. The run's folder then holds checkpoint.pt (every
 epoch), history.json (losses, and on the hold-out mAP, P@10 and accuracy) and curves.png. Next: scripts/export.py.
+
+    .venv/bin/python scripts/train.py --recipe fitted --orthanc http://localhost:8042 --hold-out-share 0.2 \
+        --out runs/own --candidate own      # in minutes
+    .venv/bin/python scripts/train.py --recipe fitted-lite --init imagenet ...
+
+These train no network: they fit what tells the classes apart to the layers of the shipped model, or of networks that
+learnt from photographs.
 """
 
 from __future__ import annotations
@@ -22,7 +29,6 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +40,16 @@ from promotion import candidate
 from promotion.candidates import PromotionError
 from sources.csv_table import TableError
 from sources.orthanc_client import OrthancError
-from sources.tables import Row, pictures
 from training import data
+from training.fitting import Fitter
 from training.learning_curves import draw
 from training.recipe import RecipeError, load, stages, with_stages
-from training.trainer import Trainer, embed
+from training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sources.tables import Row
 
 RECIPES = Path(__file__).parent / "training" / "recipes"
 
@@ -70,11 +78,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def measure(trainer: Trainer, held_out: Sequence[Row]) -> dict[str, float]:
+def measure(trainer: Trainer | Fitter, held_out: Sequence[Row]) -> dict[str, float]:
     """Return mAP, P@10 and accuracy of the averaged weights: queries held out, gallery what was trained on."""
-    side = trainer.recipe.schedule.side(max(0, trainer.epoch - 1))
-    gallery, _ = embed(trainer.averaged, pictures(trainer.rows, side, trainer.cache), trainer.device)
-    queries, logits = embed(trainer.averaged, pictures(held_out, side, trainer.cache), trainer.device)
+    gallery, _ = trainer.embedded(trainer.rows)
+    queries, logits = trainer.embedded(held_out)
     truth = np.array([row.label for row in held_out])
     ranking = rank(queries @ gallery.T, truth, np.array([row.label for row in trainer.rows]))
     guess = np.array(trainer.labels)[logits.argmax(axis=1)]
@@ -85,10 +92,10 @@ def measure(trainer: Trainer, held_out: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def save(trainer: Trainer, history: list[dict[str, float]], options: argparse.Namespace) -> None:
+def save(trainer: Trainer | Fitter, history: list[dict[str, float]], options: argparse.Namespace) -> None:
     """Write checkpoint, history and curves; a checkpoint is whole or is not there."""
     origin = {"data": options.data, "hold_out": options.hold_out, "recipe_name": Path(options.recipe).stem}
-    state = {**trainer.state(), "history": history, "recipe": asdict(trainer.recipe), "origin": origin}
+    state = {**trainer.state(), "history": history, "recipe": trainer.recipe.sections(), "origin": origin}
     part = options.out / "checkpoint.part"
     torch.save(state, part)
     part.replace(options.out / "checkpoint.pt")
@@ -96,9 +103,9 @@ def save(trainer: Trainer, history: list[dict[str, float]], options: argparse.Na
     draw(history, options.out / "curves.png")
 
 
-def resumed(trainer: Trainer, checkpoint: Path) -> list[dict[str, float]]:
+def resumed(trainer: Trainer | Fitter, checkpoint: Path, device: str) -> list[dict[str, float]]:
     """Take up the training of a checkpoint; return its history."""
-    state: dict[str, Any] = torch.load(checkpoint, map_location=trainer.device, weights_only=True)
+    state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
     trainer.restore(state)
     history: list[dict[str, float]] = state["history"]
     return history
@@ -113,7 +120,8 @@ def train(options: argparse.Namespace) -> None:
         recipe = with_stages(recipe, stages(options.stages))
     options.out.mkdir(parents=True, exist_ok=True)
     rows, held_out = data.load(options)
-    trainer = Trainer(
+    kind = Fitter if recipe.network.fitted else Trainer
+    trainer = kind(
         recipe,
         rows,
         seed=options.seed,
@@ -123,7 +131,7 @@ def train(options: argparse.Namespace) -> None:
         init=options.init,
         pairs=data.load_pairs(options),
     )
-    history = resumed(trainer, options.out / "checkpoint.pt") if options.resume else []
+    history = resumed(trainer, options.out / "checkpoint.pt", options.device) if options.resume else []
     print(f"{len(rows)} pictures, {len(held_out)} held out, classes: {', '.join(trainer.labels)}", flush=True)
     end = min(recipe.schedule.epochs, options.stop_after or recipe.schedule.epochs)
     while trainer.epoch < end:

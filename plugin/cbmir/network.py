@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cbmir.fitted import Fitted
+
 GREY_MEAN, GREY_SPREAD = 0.2, 0.25
 """What a typical prepared MR slice is centred and scaled by, inside the network, so that callers give 0..1."""
 
@@ -47,7 +49,9 @@ class Architecture:
     guided
         True: pool the whole map and, beside it, the map weighted by where a lesion is suspected.
     trunk
-        Its convolutional part, by name; see cbmir.trunks.
+        Its convolutional part, by name; see cbmir.trunks. Of a fitted one several, with "+" between their names.
+    fitted
+        True: nothing but a linear map was fitted to what the layers say; see cbmir.fitted.
 
     """
 
@@ -57,6 +61,7 @@ class Architecture:
     side: int = 224
     guided: bool = True
     trunk: str = "googlenet"
+    fitted: bool = False
 
 
 class Outputs(NamedTuple):
@@ -241,7 +246,16 @@ def torch_session(path: Path, threads: int) -> Callable[..., list[NDArray[np.flo
     return run
 
 
-def from_onnx(path: Path) -> Network:
+def built(architecture: Architecture) -> Network | Fitted:
+    """Return a new network of this architecture. Raises ModelError for an unknown trunk or stride."""
+    if not architecture.fitted:
+        return Network(architecture)
+    from cbmir.fitted import Fitted  # noqa: PLC0415 - which needs this file
+
+    return Fitted(architecture)
+
+
+def from_onnx(path: Path) -> Network | Fitted:
     """Return the network, in evaluation mode, with the weights of an ONNX file that scripts/export.py wrote.
 
     Raises
@@ -258,7 +272,7 @@ def from_onnx(path: Path) -> Network:
     except Exception as error:
         raise ModelError(f"{path.name} cannot be read as ONNX") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    network = Network(architecture_of(metadata.get("architecture", "")))
+    network = built(architecture_of(metadata.get("architecture", "")))
     weights = {item.name: torch.tensor(numpy_helper.to_array(item)) for item in model.graph.initializer}
     state = network.state_dict()
     # not in the graph: the batch counters, which evaluation does not use

@@ -13,7 +13,7 @@ from torchvision.ops import Conv2dNormActivation
 from cbmir.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class GreyGoogLeNet(GoogLeNet):  # type: ignore[misc]
@@ -29,16 +29,27 @@ class GreyGoogLeNet(GoogLeNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, 1024, h, w), not negative, of (n, 1, height, width)."""
-        x = self.maxpool1(self.conv1(x))
-        x = self.maxpool2(self.conv3(self.conv2(x)))
-        x = self.maxpool3(self.inception3b(self.inception3a(x)))
-        for block in (self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e):
-            x = block(x)
+        *_, x = self.maps(x)
+        x = self.inception4e(self.inception4d(x))
         # without the last pooling a lesion of 40 pixels covers 6 cells rather than 1
         if self.stride == 32:
             x = self.maxpool4(x)
         features: Tensor = self.inception5b(self.inception5a(x))
         return features
+
+    def maps(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield (n, c, h, w), what each group of layers says but the last four, of (n, 1, height, width)."""
+        yield (x := self.conv1(x))
+        yield (x := self.conv3(self.conv2(self.maxpool1(x))))
+        yield (x := self.inception3a(self.maxpool2(x)))
+        yield (x := self.inception3b(x))
+        x = self.maxpool3(x)
+        for block in (self.inception4a, self.inception4b, self.inception4c):
+            yield (x := block(x))
+
+    def shorten(self) -> None:
+        """Throw away what `maps` does not need; only `maps` works from then on."""
+        del self.inception4d, self.inception4e, self.maxpool4, self.inception5a, self.inception5b
 
 
 LITE_BLOCKS = (
@@ -76,6 +87,19 @@ class EfficientNetLite(nn.Sequential):
         super().__init__(*layers, _layer(before, self.channels, 1))
         self.ends = tuple(ends)
         """Place of the last layer of each line of LITE_BLOCKS."""
+
+    def maps(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield (n, c, h, w), what each line of LITE_BLOCKS says but the last, of (n, 1, height, width)."""
+        for place, layer in enumerate(self):
+            x = layer(x)
+            if place in self.ends[:-1]:
+                yield x
+            if place == self.ends[-2]:
+                return
+
+    def shorten(self) -> None:
+        """Throw away what `maps` does not need; only `maps` works from then on."""
+        del self[self.ends[-2] + 1 :]
 
 
 def _eighths(channels: float) -> int:

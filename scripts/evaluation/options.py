@@ -26,12 +26,10 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--system",
-        choices=("model", "pixels", "fixed"),
+        choices=("model", "pixels"),
         default="model",
-        help="pixels: correlation of 32x32 greys, the floor; fixed: a discriminant, fitted to the gallery, on the "
-        "layers of networks left as ImageNet made them",
+        help="pixels: correlation of 32x32 greys, the floor",
     )
-    add("--cache", type=Path, default=Path(".cache/layers"), metavar="DIR", help="what those layers say is kept there")
     add_model(parser)
     add(
         "--checkpoint",
@@ -40,6 +38,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         metavar="PT",
         help="measure a checkpoint of scripts/train.py instead, in torch; of several, all together",
     )
+    add("--cache", type=Path, default=Path(".cache/layers"), metavar="DIR", help="what its layers say is kept there")
     add("--mirrored", action="store_true", help="average embeddings with the mirrored picture's (with --checkpoint)")
 
 

@@ -87,15 +87,16 @@ def _classifying(classifier: Classifier) -> tuple[Classify, Classify]:
     return nearest, predicted
 
 
-def checkpoints(files: Sequence[Path], threads: int, *, mirrored: bool = False) -> System:
+def checkpoints(files: Sequence[Path], threads: int, *, mirrored: bool = False, cache: Path | None = None) -> System:
     """Return the averaged networks of trainings, in torch: also methods that are measured but never exported.
 
     Of several, the embeddings stand side by side, so that their similarity is the mean of theirs, and the probabilities
-    are averaged. `mirrored`: each picture's embedding is averaged with that of its mirror image.
+    are averaged. `mirrored`: each picture's embedding is averaged with that of its mirror image. `cache`: folder where
+    what the layers of fitted networks say is kept.
     """
     from training.checkpoints import together  # noqa: PLC0415 - torch is needed for this only
 
-    networks = together(files, threads, mirrored=mirrored)
+    networks = together(files, threads, mirrored=mirrored, cache=cache)
     names = np.array(networks.labels)
 
     def nearest(vectors: NDArray[np.float32]) -> NDArray[np.str_]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cbmir.fitted import Fitted
     from cbmir.network import Network
     from sources.tables import Row
 
@@ -34,7 +35,7 @@ def temperature(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> floa
     return float(candidates[int(np.argmin(costs))])
 
 
-def calibrated(network: Network, rows: Sequence[Row]) -> tuple[float, float]:
+def calibrated(network: Network | Fitted, rows: Sequence[Row]) -> tuple[float, float]:
     """Return the temperature that fits these pictures, and the cosine below which little of them lies."""
     labels = network.architecture.labels
     _, logits = embed(network, pictures(rows, network.architecture.side), torch.device("cpu"))

@@ -62,7 +62,7 @@ def contents(
     temperature, far_below = calibration
     return {
         **described(folder / MODEL),
-        "cells": described(folder / CELLS),
+        **({"cells": described(folder / CELLS)} if (folder / CELLS).exists() else {}),
         "classifier": {**described(folder / CLASSIFIER), "scale": scale / temperature, "farBelow": far_below},
         "network": chosen["name"],
         "size": chosen["side"],
@@ -142,8 +142,7 @@ def _settings(settings: dict[str, dict[str, Any]]) -> str:
 
 def _files(card: dict[str, Any]) -> str:
     side, classes = card["size"], ", ".join(card["labels"])
-    cells = card["cells"]
-    return (
+    text = (
         f"`{card['file']}`: ONNX, float32, network `{card['network']}`.\n\n"
         f"- input `image`: (n, 1, {side}, {side}) in 0..1\n"
         f"- output `embedding`: (n, {card['dim']}), rows of unit length\n"
@@ -151,6 +150,10 @@ def _files(card: dict[str, Any]) -> str:
         f"- output `logits`: (n, {len(card['labels'])}) for {classes}; "
         f"divide by the temperature {card['temperature']:.3f} before the softmax\n\n"
         f"SHA-256 `{card['sha256']}`.\n\n"
-        f"`{cells['file']}`: the head once more, unsummed: from `features` to what each place gives to the embedding "
-        f"(output `cells`). SHA-256 `{cells['sha256']}`.\n\nLicence of the weights: {card['licence']}."
     )
+    if cells := card.get("cells"):
+        text += (
+            f"`{cells['file']}`: the head once more, unsummed: from `features` to what each place gives to the "
+            f"embedding (output `cells`). SHA-256 `{cells['sha256']}`.\n\n"
+        )
+    return text + f"Licence of the weights: {card['licence']}."

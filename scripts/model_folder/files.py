@@ -11,13 +11,16 @@ import torch
 
 import _library  # noqa: F401 - before cbmir
 from cbmir.network import Cells, architecture_as_json, from_onnx
+from model_folder.card import CELLS, MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from cbmir.fitted import Fitted
     from cbmir.network import Network
 
 OPSET = 18
@@ -33,13 +36,13 @@ class ExportError(Exception):
     """The checkpoint cannot be exported, or the exported file computes something else."""
 
 
-def shape_of(network: Network, count: int) -> tuple[int, int, int, int]:
+def shape_of(network: Network | Fitted, count: int) -> tuple[int, int, int, int]:
     """Return the shape of pictures as the network takes them."""
     side = network.architecture.side
     return count, 1, side, side
 
 
-def write_onnx(network: Network, path: Path) -> None:
+def write_onnx(network: Network | Fitted, path: Path) -> None:
     """Write the network as ONNX whose initialisers keep the names of its weights, so that torch can read them back."""
     _write(network, {"image": torch.zeros(shape_of(network, 2))}, OUTPUTS, path)
 
@@ -51,7 +54,7 @@ def write_cells(network: Network, path: Path) -> None:
     _write(Cells(network).eval(), {"features": features, "region": features[:, :1]}, ("cells",), path)
 
 
-def _write(module: Cells | Network, examples: dict[str, Tensor], outputs: Sequence[str], path: Path) -> None:
+def _write(module: Cells | Network | Fitted, examples: dict[str, Tensor], outputs: Sequence[str], path: Path) -> None:
     network = module.network if isinstance(module, Cells) else module
     program = torch.onnx.export(
         module,
@@ -79,7 +82,7 @@ def _write(module: Cells | Network, examples: dict[str, Tensor], outputs: Sequen
     path.write_bytes(model.SerializeToString())
 
 
-def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
+def differences(network: Network | Fitted, folder: Path) -> dict[str, float]:
     """Return, per output, the largest absolute difference of ONNX Runtime from torch over random pictures.
 
     Raises
@@ -91,24 +94,29 @@ def differences(network: Network, path: Path, cells: Path) -> dict[str, float]:
     pictures_ = torch.rand(shape_of(network, 3), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = network(pictures_)
-        again = from_onnx(path)(pictures_)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = session.run(list(OUTPUTS), {"image": pictures_.numpy()})
+        again = from_onnx(folder / MODEL)(pictures_)
+    session = onnxruntime.InferenceSession(folder / MODEL, providers=["CPUExecutionProvider"])
+    found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), {"image": pictures_.numpy()}), strict=True))
     result = {}
-    for name, ours, theirs, back in zip(OUTPUTS, expected, found, again, strict=True):
+    for (name, theirs), ours, back in zip(found.items(), expected, again, strict=True):
         result[name] = float(np.abs(ours.numpy() - theirs).max())
         if not result[name] <= TOLERANCE * max(1.0, float(ours.abs().max())) or not torch.equal(ours, back):
             raise ExportError(f"output {name!r} of the ONNX file differs from torch by {result[name]:.2g}")
-    session = onnxruntime.InferenceSession(cells, providers=["CPUExecutionProvider"])
-    features = found[OUTPUTS.index("features")]
-    (places,) = session.run(["cells"], {"features": features, "region": np.zeros_like(features[:, :1])})
-    result["cells"] = float(np.abs(places.sum(axis=(2, 3)) - found[OUTPUTS.index("embedding")]).max())
-    if not result["cells"] <= TOLERANCE:
-        raise ExportError(f"the cells do not add up to the embedding: they differ by {result['cells']:.2g}")
+    if (folder / CELLS).exists():
+        result["cells"] = _difference_of_cells(folder / CELLS, found["features"], found["embedding"])
     return result
 
 
-def write_classifier(network: Network, path: Path) -> None:
+def _difference_of_cells(cells: Path, features: NDArray[np.float32], embedding: NDArray[np.float32]) -> float:
+    session = onnxruntime.InferenceSession(cells, providers=["CPUExecutionProvider"])
+    (places,) = session.run(["cells"], {"features": features, "region": np.zeros_like(features[:, :1])})
+    difference = float(np.abs(places.sum(axis=(2, 3)) - embedding).max())
+    if not difference <= TOLERANCE:
+        raise ExportError(f"the cells do not add up to the embedding: they differ by {difference:.2g}")
+    return difference
+
+
+def write_classifier(network: Network | Fitted, path: Path) -> None:
     """Write the direction of each class: (classes, dim) float32, rows of unit length."""
     with torch.inference_mode():
         directions = torch.nn.functional.normalize(network.classifier.weight, dim=1)

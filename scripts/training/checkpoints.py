@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 import _library  # noqa: F401 - before cbmir
+from cbmir.fitted import Fitted
 from training.baselines import Qayyum
+from training.layers import Layers
 from training.recipe import RecipeError, of_sections
 from training.trainer import build
 
@@ -29,13 +31,14 @@ if TYPE_CHECKING:
 class Measurable:
     """A network of a checkpoint in evaluation mode; `side` of its pictures in pixels.
 
-    `mirrored`: each picture's embedding is averaged with that of its mirror image.
+    `mirrored`: each picture's embedding is averaged with that of its mirror image. `layers`: of a fitted network.
     """
 
-    network: Network | Qayyum
+    network: Network | Fitted | Qayyum
     labels: tuple[str, ...]
     side: int
     mirrored: bool = False
+    layers: Layers | None = None
 
     @property
     def dim(self) -> int:
@@ -59,6 +62,9 @@ class Measurable:
 
     def _vectors(self, images: Tensor) -> Tensor:
         network = self.network
+        if isinstance(network, Fitted) and self.layers is not None:
+            told = self.layers((images[:, 0] * 255).round().byte().numpy())
+            return network.embedding(torch.from_numpy(told.mean(axis=1, dtype=np.float32)))
         return network.feature(images) if isinstance(network, Qayyum) else network.outputs(images).embedding
 
     @torch.inference_mode()
@@ -110,8 +116,8 @@ def finished(file: Path) -> bool:
     return int(state["epoch"]) >= wanted
 
 
-def together(files: Sequence[Path], threads: int, *, mirrored: bool = False) -> Together:
-    """Return the networks of checkpoints of scripts/train.py.
+def together(files: Sequence[Path], threads: int, *, mirrored: bool = False, cache: Path | None = None) -> Together:
+    """Return the networks of checkpoints of scripts/train.py; what the layers of fitted ones say is kept in `cache`.
 
     Raises
     ------
@@ -120,10 +126,10 @@ def together(files: Sequence[Path], threads: int, *, mirrored: bool = False) -> 
 
     """
     torch.set_num_threads(threads)
-    return Together([_measurable(file, mirrored=mirrored) for file in files])
+    return Together([_measurable(file, cache, mirrored=mirrored) for file in files])
 
 
-def _measurable(file: Path, *, mirrored: bool) -> Measurable:
+def _measurable(file: Path, cache: Path | None, *, mirrored: bool) -> Measurable:
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         recipe = of_sections({name: state["recipe"][name] for name in ("network", "schedule")})
@@ -132,4 +138,5 @@ def _measurable(file: Path, *, mirrored: bool) -> Measurable:
         network.load_state_dict(state["averaged"])
     except (RecipeError, LookupError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{file} is no checkpoint of scripts/train.py: {error}") from error
-    return Measurable(network.eval(), labels, recipe.network.side, mirrored)
+    layers = Layers(network, cache) if isinstance(network, Fitted) else None
+    return Measurable(network.eval(), labels, recipe.network.side, mirrored, layers)

@@ -55,7 +55,10 @@ def start_from(network: Network, source: str) -> int:
 def trunk_of(checkpoint: Path) -> dict[str, Tensor]:
     """Return the averaged trunk of a checkpoint of scripts/train.py, or the trunk of a model folder."""
     if checkpoint.is_dir():
-        return dict(from_onnx(checkpoint / "model.onnx").trunk.state_dict())
+        network = from_onnx(checkpoint / "model.onnx")
+        if not isinstance(network, Network):
+            raise ValueError(f"{checkpoint} was fitted: begin with the model that it was fitted on")
+        return dict(network.trunk.state_dict())
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averaged"]
     return {name.removeprefix("trunk."): value for name, value in state.items() if name.startswith("trunk.")}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ class RecipeError(Exception):
 class Network:
     """What is trained; see cbmir.network.Architecture. `name` is that of a trunk with "-gem", or of a baseline.
 
+    With "-fitted" nothing is trained: see cbmir.fitted; of several trunks the names stand with "+" between them.
     `side` is that of the last stage of the schedule: what it learnt last is what it takes.
     """
 
@@ -32,10 +33,21 @@ class Network:
     side: int = 224
     guided: bool = True
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it is fitted rather than trained."""
+        return self.name.endswith("-fitted")
+
+    @property
+    def trunks(self) -> list[str]:
+        """Names of its trunks."""
+        return self.name.removesuffix("-fitted").removesuffix("-gem").split("+")
+
     def architecture(self, labels: tuple[str, ...]) -> Architecture:
         """Return what the plugin needs to know to build it for these classes."""
-        trunk = self.name.removesuffix("-gem")
-        return Architecture(labels, self.dim, self.stride, self.side, self.guided, trunk)
+        return Architecture(
+            labels, self.dim, self.stride, self.side, self.guided, "+".join(self.trunks), fitted=self.fitted
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +106,20 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     augmentation: Strength = field(default_factory=Strength)
 
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Return it as `of_sections` takes it, without what a fit has no use for."""
+        whole = asdict(self)
+        return {name: whole[name] for name in ("network", "schedule")} if self.network.fitted else whole
 
-NETWORKS = ("googlenet-gem", "efficientnet-lite0-gem", "efficientnet-lite2-gem", "qayyum2017")
+
+NETWORKS = (
+    "googlenet-gem",
+    "efficientnet-lite0-gem",
+    "efficientnet-lite2-gem",
+    "qayyum2017",
+    "googlenet-fitted",
+    "efficientnet-lite0+efficientnet-lite2-fitted",
+)
 
 SECTIONS: dict[str, type] = {"network": Network, "schedule": Schedule, "loss": Loss, "augmentation": Strength}
 

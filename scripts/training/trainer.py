@@ -13,7 +13,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.network import Network, Outputs
+from cbmir.fitted import Fitted
+from cbmir.network import Network, Outputs, built
 from sources.tables import pictures
 from training.augmentation import augment
 from training.baselines import Qayyum
@@ -150,6 +151,11 @@ class Trainer:
             )
         return parts
 
+    def embedded(self, rows: Sequence[Row]) -> tuple[Any, Any]:
+        """Return embeddings and logits (see `embed`) of pictures by the averaged weights, at the size learnt last."""
+        side = self.recipe.schedule.side(max(0, self.epoch - 1))
+        return embed(self.averaged, pictures(rows, side, self.cache), self.device)
+
     def _images(self, side: int) -> Tensor:
         """Return (n, side, side) uint8 pictures of all rows, read once for each side."""
         if self._pictures[0] != side:
@@ -184,24 +190,23 @@ def first(outputs: Outputs, count: int) -> Outputs:
     return Outputs(outputs.embedding[:count], outputs.features[:count], outputs.logits[:count], lesion)
 
 
-def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Qayyum:
+def build(recipe: Recipe, labels: tuple[str, ...]) -> Network | Fitted | Qayyum:
     """Return a new network as the recipe wants it."""
     chosen = recipe.network
-    if chosen.name == "qayyum2017":
-        return Qayyum(labels, chosen.dim)
-    return Network(chosen.architecture(labels))
+    return Qayyum(labels, chosen.dim) if chosen.name == "qayyum2017" else built(chosen.architecture(labels))
 
 
 @torch.inference_mode()
 def embed(
-    network: Network | Qayyum, images: NDArray[np.uint8], device: torch.device, batch: int = 64
+    network: Network | Fitted | Qayyum, images: NDArray[np.uint8], device: torch.device, batch: int = 64
 ) -> tuple[Any, Any]:
     """Return (n, dim) float32 embeddings and (n, classes) float32 logits of (n, side, side) uint8 pictures."""
     network.eval()
     embeddings, logits = [], []
     for start in range(0, len(images), batch):
         part = torch.from_numpy(images[start : start + batch]).unsqueeze(1).float().div(255).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        # a linear map of thousands of numbers needs them as they are
+        with torch.autocast(device.type, torch.bfloat16, enabled=not isinstance(network, Fitted)):
             outputs = network.outputs(part.contiguous(memory_format=torch.channels_last))
         embeddings.append(outputs.embedding.float().cpu().numpy())
         logits.append(outputs.logits.float().cpu().numpy())

@@ -38,12 +38,19 @@ TINY = """
 [network]
 dim = 16
 stride = 32
-side = 32
 guided = false
 [schedule]
 stages = [[32, 2]]
 batch = 12
 warm_up = 1
+"""
+
+FITTED = """
+[network]
+name = "googlenet-fitted"
+guided = false
+[schedule]
+stages = [[64, 1]]
 """
 
 ABOUT = """
@@ -196,14 +203,25 @@ def test_only_what_the_plugin_would_index_is_taken_and_a_series_label_goes_first
     assert nameless not in groups
 
 
+def fitted(table: Path, out: Path) -> Path:
+    """Return the folder of a fit to the same pictures, on the layers of the shipped model."""
+    out.mkdir()
+    (out / "fitted.toml").write_text(FITTED)
+    wishes = ["--recipe", out / "fitted.toml", "--data", f"{table}:held_out=no", "--out", out, "--cache", out / "cache"]
+    train.train(train.arguments(list(map(str, wishes))))
+    return out
+
+
 @pytest.mark.filterwarnings("default")  # the exporter warns of its own deprecated parts
+@pytest.mark.parametrize("kind", ["trained", "fitted"])
 def test_the_plugin_answers_with_the_model_that_was_trained(
-    trained: Path, orthanc: OrthancProcess, make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+    trained: Path, orthanc: OrthancProcess, make_orthanc: Callable[..., OrthancProcess], tmp_path: Path, kind: str
 ) -> None:
     about = tmp_path / "about.toml"
     about.write_text(ABOUT)
-    wishes = ["--checkpoint", trained / "checkpoint.pt", "--about", about, "--out", tmp_path / "models" / "toy"]
     table = trained / "orthanc.csv"
+    run = trained if kind == "trained" else fitted(table, tmp_path / "run")
+    wishes = ["--checkpoint", run / "checkpoint.pt", "--about", about, "--out", tmp_path / "models" / "toy"]
     export.export(export.arguments([*map(str, wishes), "--calibrate", f"{table}:held_out=yes"]))
     asked = [
         "--gallery",
@@ -225,6 +243,10 @@ def test_the_plugin_answers_with_the_model_that_was_trained(
     answer = other.similar(other.http.get("/instances").json()[0])
     assert answer["model"]["name"] == "toy"
     assert len(answer["cases"]) == 2
+    # what a fit says comes from no one place, and the plugin says so
+    against = answer["cases"][0]["slices"][0]["orthancId"]
+    heat = other.http.get(f"/cbmir/heatmap/{other.http.get('/instances').json()[0]}", params={"against": against})
+    assert heat.status_code == (200 if kind == "trained" else 503)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,7 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
-from evaluation import discriminant
-from evaluation.fixed import Fixed
-from sources.tables import Row
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from training import discriminant
 
 
 def kinds(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
@@ -25,45 +16,43 @@ def kinds(n: int, seed: int) -> tuple[np.ndarray, list[str]]:
     return twice, [f"kind {one}" for one in of]
 
 
+def mapped(features: np.ndarray, linear: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    weight, bias = linear
+    return features.mean(axis=1) @ weight.T + bias
+
+
 def test_what_varies_within_a_class_does_not_count() -> None:
     learnt, labels = kinds(40, 0)
     new, truth = kinds(20, 1)
     found = discriminant.fit(learnt, labels, discriminant.balanced(labels, [str(n) for n in range(120)]))
-    gallery, queries = found(learnt), found(new)
+    gallery, queries = mapped(learnt, found), mapped(new, found)
     assert gallery.shape == (120, 2)
-    assert np.linalg.norm(queries, axis=1) == pytest.approx(np.ones(60))
-    nearest = np.array(labels)[(queries @ gallery.T).argmax(axis=1)]
+    nearest = np.array(labels)[((queries[:, None] - gallery[None]) ** 2).sum(axis=2).argmin(axis=1)]
     plain = np.array(labels)[((new[:, 0][:, None] - learnt[:, 0][None]) ** 2).sum(axis=2).argmin(axis=1)]
     assert (nearest == truth).mean() > 0.8
     assert (plain == truth).mean() < 0.6
 
 
+def test_what_comes_out_varies_alike_in_every_direction_within_a_class() -> None:
+    learnt, labels = kinds(400, 0)
+    found = mapped(learnt, discriminant.fit(learnt, labels, discriminant.balanced(labels, labels)))
+    of = np.array(labels)
+    means = {label: found[of == label].mean(axis=0) for label in labels}
+    apart = found - np.stack([means[label] for label in labels])
+    within = apart.T @ apart / len(apart)
+    assert within == pytest.approx(within[0, 0] * np.eye(2), abs=0.05 * within[0, 0])
+    assert np.sum(list(means.values()), axis=0) == pytest.approx(np.zeros(2), abs=0.05)
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_the_scatter_is_undone_whether_features_or_pictures_are_fewer(count: int) -> None:
+    random = np.random.default_rng(0)
+    apart, means = random.standard_normal((count, 12)), random.standard_normal((12, 3))
+    share = discriminant.SHRINKAGE
+    scatter = (1 - share) * apart.T @ apart + share * (apart**2).sum() / 12 * np.eye(12)
+    assert scatter @ discriminant._unscattered(apart, means) == pytest.approx(means)
+
+
 def test_classes_and_their_groups_weigh_alike() -> None:
     weights = discriminant.balanced(["a", "a", "a", "b"], ["1", "1", "2", "3"])
     assert weights == pytest.approx(np.array([1 / 8, 1 / 8, 1 / 4, 1 / 2]))
-
-
-class Halves:
-    """A network whose layers say how bright both halves of a picture are."""
-
-    name, length = "halves", 2
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        said = np.stack([batch[..., :2].mean(axis=(1, 2, 3)), batch[..., 2:].mean(axis=(1, 2, 3))], axis=1)
-        return np.stack([said, said], axis=1).astype(np.float16)
-
-
-def test_several_networks_share_the_similarity_and_classes_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random = np.random.default_rng(0)
-    rows = [Row(tmp_path / f"{n}.png", "ab"[n % 2], f"case {n}") for n in range(40)]
-    shown = {row.file: np.float32(0.3) * random.random((1, 4, 4), np.float32) for row in rows}
-    for row in rows:
-        shown[row.file][:, :, : 2 if row.label == "a" else 4] += np.float32(0.5)
-    monkeypatch.setattr("evaluation.embedded.picture", lambda file, _: shown[file])
-    made = Fixed(rows, [Halves(), Halves()], 4)  # type: ignore[list-item]
-    embeddings = made.embed(np.stack([shown[row.file] for row in rows]))
-    assert embeddings.shape == (40, 2)
-    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(40), abs=1e-5)
-    assert made.nearest(embeddings).tolist() == [row.label for row in rows]

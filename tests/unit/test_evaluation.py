@@ -438,10 +438,3 @@ def test_the_shipped_model_tells_what_it_predicts_and_is_measured_in_both_runtim
     assert abs(figures["runtime_loss"]["mAP"]) < 0.003
     assert figures["classification"]["accuracy"] is None
     assert "predicted class" in figures["protocol"]
-
-
-def test_what_learns_from_the_gallery_is_never_asked_about_it(table: str) -> None:
-    pytest.importorskip("torch")
-    wishes = ["--gallery", table, "--queries", table, "--group", "case", "--system", "fixed"]
-    with pytest.raises(csv_table.TableError, match="no group may be in both tables"):
-        evaluate.measure(evaluate.arguments(wishes))
