@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from measuring.steps import milliseconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
 K = 10
 PIXELS = picture(0, size=8)
@@ -35,6 +38,12 @@ QUERIES = {"none": "", "modality": "&Modality=MR", "a hundredth": "&BodyPartExam
 REQUESTS = {"Orthanc's /system": "/system", "the plugin's /cbmir/status": "/cbmir/status"}
 START_SECONDS = 1200
 
+UNCOMPRESSED = {"Accept-Encoding": "identity"}
+"""As asked for by whoever is near: compressing takes Orthanc a millisecond. A browser asks otherwise."""
+
+FILE = "CBMIR_STOPWATCH"
+"""Environment variable that tells stopwatch.py where to write."""
+
 
 def measure(options: Namespace) -> dict[str, Any]:
     """Return milliseconds of requests over one connection: to Orthanc, to the plugin, and for similar cases."""
@@ -42,14 +51,45 @@ def measure(options: Namespace) -> dict[str, Any]:
         orthanc = OrthancProcess(Path(name), {"Threads": 0, "SnapshotMinutes": 1})
         try:
             names = _fill(orthanc, options)
-            orthanc.launch()
-            wait_for(lambda: _is_ready(orthanc, len(names)), "the plugin is ready", seconds=START_SECONDS)
-            with httpx.Client(base_url=f"http://127.0.0.1:{orthanc.http_port}", timeout=START_SECONDS) as http:
+            with _asking(orthanc, len(names)) as http:
                 found = _asked(http, names, options)
-                saved = _while_it_saves(orthanc, http, list(names), options.saves) if options.saves else None
+                saved = _while_it_saves(orthanc, http, names, options.saves) if options.saves else None
+            steps = _steps(orthanc, names, options.queries)
         finally:
             orthanc.end()
-    return {"slices": options.slices, "queries": options.queries, "requests": found, "whileItSaves": saved}
+    return {
+        "slices": options.slices,
+        "queries": options.queries,
+        "requests": found,
+        "whileItSaves": saved,
+        "steps": steps,
+    }
+
+
+@contextmanager
+def _asking(orthanc: OrthancProcess, images: int) -> Iterator[httpx.Client]:
+    """Have the plugin ready for requests over one connection while the block lasts."""
+    orthanc.launch()
+    wait_for(lambda: _is_ready(orthanc, images), "the plugin is ready", seconds=START_SECONDS)
+    address = f"http://127.0.0.1:{orthanc.http_port}"
+    with httpx.Client(base_url=address, timeout=START_SECONDS, headers=UNCOMPRESSED) as http:
+        yield http
+    orthanc.stop()
+
+
+def _steps(orthanc: OrthancProcess, names: dict[str, int], queries: int) -> dict[str, Any]:
+    """Return where the time of such answers goes, by a plugin with a stopwatch; `perAnswer` calls of each step."""
+    file = orthanc.folder / "steps.json"
+    orthanc.environment[FILE] = str(file)
+    orthanc.configuration["PythonScript"] = str(Path(__file__).with_name("stopwatch.py"))
+    with _asking(orthanc, len(names)) as http:
+        for name in np.random.default_rng(4).choice(sorted(names), queries):
+            http.get(f"/cbmir/similar/{name}?k={K}&Modality=MR").raise_for_status()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return {
+        step: {**milliseconds([one / 1000 for one in some]), "perAnswer": round(len(some) / queries, 1)}
+        for step, some in found.items()
+    }
 
 
 def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dict[str, Any]:
@@ -58,6 +98,9 @@ def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dic
     chosen = random.choice(sorted(names), options.queries)
     uris = {
         **{kind: [uri] * len(chosen) for kind, uri in REQUESTS.items()},
+        "similar, filter: modality, compressed": [
+            f"/cbmir/similar/{name}?k={K}&frame={1 + random.integers(names[name])}&Modality=MR" for name in chosen
+        ],
         **{
             f"similar, filter: {kind}": [
                 f"/cbmir/similar/{name}?k={K}&frame={1 + random.integers(names[name])}{suffix}" for name in chosen
@@ -70,7 +113,7 @@ def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dic
     for turn in tqdm(range(len(chosen)), desc="queries", disable=None):
         for kind, every in uris.items():
             start = time.perf_counter()
-            answer = http.get(every[turn])
+            answer = http.get(every[turn], headers={"Accept-Encoding": "gzip"} if "compressed" in kind else {})
             seconds[kind].append(time.perf_counter() - start)
             assert answer.is_success, answer.text
             if "cases" in (said := answer.json()):
@@ -78,14 +121,15 @@ def _asked(http: httpx.Client, names: dict[str, int], options: Namespace) -> dic
     return {kind: {**milliseconds(some), "fewestCases": cases.get(kind)} for kind, some in seconds.items()}
 
 
-def _while_it_saves(orthanc: OrthancProcess, http: httpx.Client, names: list[str], saves: int) -> dict[str, Any]:
+def _while_it_saves(orthanc: OrthancProcess, http: httpx.Client, names: dict[str, int], saves: int) -> dict[str, Any]:
     """Return the longest of some requests while the index is saved, and of as many before."""
-    uris = itertools.cycle(["/system", "/cbmir/status", *(f"/cbmir/similar/{name}?k={K}" for name in names[:50])])
+    some = [f"/cbmir/similar/{name}?k={K}" for name in list(names)[:50]]
+    uris = itertools.cycle(["/system", "/cbmir/status", *some])
     before, saving = list[float](), list[float]()
     manifest = orthanc.data / MANIFEST
     for _ in range(saves):
         # without a change there is nothing to save
-        orthanc.delete(f"/instances/{names.pop()}")
+        orthanc.delete(f"/instances/{names.popitem()[0]}")
         then = manifest.stat().st_mtime_ns
         while manifest.stat().st_mtime_ns == then:
             is_saving = (orthanc.data / WRITTEN).exists()

@@ -149,6 +149,9 @@ def _answer(found: dict[str, Any]) -> list[str]:
             f"The longest of {saved['requests']} requests while the index was saved took {longest['whileItSaves']} ms"
         )
         lines += ["", f"{told}, of as many just before {longest['before']} ms."]
+    if steps := found.get("steps"):
+        rows = [(step, one["perAnswer"], one["p50"], one["p99"]) for step, one in steps.items()]
+        lines += ["", *_table(("step of an answer, filter: modality", "times", "ms p50", "p99"), rows)]
     return lines
 
 
