@@ -190,11 +190,24 @@ def _turns(orientation: tuple[float, ...] | None) -> tuple[bool, bool, bool]:
 def _windowed(image: Slice) -> NDArray[np.float32]:
     """Return grey values clipped between two percentiles and scaled to 0..1, padding black."""
     stored = image.stored
+    if image.slope == 0 or not np.isfinite((image.slope, image.intercept)).all():
+        raise UnreadableSlice("RescaleSlope is 0 or not finite")
     if stored.ndim == 3:
         # luminance of RGB, ITU-R BT.601
         stored = stored.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    if image.slope == 0 or not np.isfinite((image.slope, image.intercept)).all():
-        raise UnreadableSlice("RescaleSlope is 0 or not finite")
+    elif stored.dtype.itemsize <= 2 and stored.dtype.kind in "iu" and stored.size:
+        lowest, highest = int(stored.min()), int(stored.max())
+        if highest - lowest < stored.size:
+            # whole numbers that occur many times each: what becomes of one is worked out once
+            places = stored.astype(np.intp)
+            places -= lowest
+            table = _greys(image, np.arange(lowest, highest + 1), np.bincount(places.ravel()))
+            return table[places]
+    return _greys(image, stored, None)
+
+
+def _greys(image: Slice, stored: NDArray[Any], counts: NDArray[np.intp] | None) -> NDArray[np.float32]:
+    """Return what becomes of stored values, of each of which there are so many in the slice, or one."""
     with np.errstate(over="ignore", invalid="ignore"):
         values = stored.astype(np.float32) * np.float32(image.slope) + np.float32(image.intercept)
     if not (np.abs(values) < LARGEST_VALUE).all():
@@ -204,7 +217,8 @@ def _windowed(image: Slice) -> NDArray[np.float32]:
     if image.padding is not None:
         low, high = image.padding
         data = (stored < low) | (stored > high)
-    low, high = _percentiles(values[data])
+    there = data if counts is None else data & (counts > 0)
+    low, high = _percentiles(values[there], None if counts is None else counts[there])
     if not high > low:
         raise UnsupportedSlice("the slice is empty: it holds one grey only")
     grey = np.clip((values - low) / (high - low), 0, 1).astype(np.float32, copy=False)
@@ -213,7 +227,7 @@ def _windowed(image: Slice) -> NDArray[np.float32]:
     return np.where(data, grey, np.float32(0))
 
 
-def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
+def _percentiles(values: NDArray[np.float32], counts: NDArray[np.intp] | None) -> tuple[float, float]:
     """Return the two window percentiles, to within one bin of a histogram (much faster than sorting)."""
     if values.size == 0:
         return 0.0, 0.0
@@ -222,8 +236,8 @@ def _percentiles(values: NDArray[np.float32]) -> tuple[float, float]:
         return low, low
     scale = (HISTOGRAM_BINS - 1) / (high - low)
     bins = ((values - low) * scale).astype(np.int32)
-    cumulated = np.cumsum(np.bincount(bins.ravel(), minlength=HISTOGRAM_BINS))
-    first, last = np.searchsorted(cumulated, np.array(WINDOW_PERCENTILES) / 100 * values.size)
+    cumulated = np.cumsum(np.bincount(bins.ravel(), counts, minlength=HISTOGRAM_BINS))
+    first, last = np.searchsorted(cumulated, np.array(WINDOW_PERCENTILES) / 100 * cumulated[-1])
     if first == last:
         # nearly all pixels share one grey: a small bright object on an even ground
         return low, high

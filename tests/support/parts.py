@@ -101,8 +101,8 @@ def embedded(
     return Embedded(name, sop or f"1.9.{name}", belongs_to or series(), len(rows), frames, note, windows)
 
 
-def _load(installed: Mapping[str, Embedder], folder: Path) -> Embedder:
-    if folder.name not in installed:
+def _load(installed: Mapping[str, Embedder], folder: Path, *, model_id: str | None = None) -> Embedder:
+    if folder.name not in installed or model_id not in {None, installed[folder.name].model_id}:
         raise ModelError(f"no usable model in {folder}")
     return installed[folder.name]
 
@@ -205,7 +205,11 @@ class Workplace:
 
     def agree(self) -> None:
         """Assert that catalogue and index hold the same slices."""
-        assert self.labels() == set(self.catalogue.live_labels(self.embedder.model_id).tolist())
+        assert self.agrees()
+
+    def agrees(self) -> bool:
+        """Return whether catalogue and index hold the same slices."""
+        return self.labels() == set(self.catalogue.live_labels(self.embedder.model_id).tolist())
 
     def close(self) -> None:
         """Close this thread's connection, and the audit."""

@@ -359,6 +359,7 @@ def test_an_index_that_fell_behind_is_restored_however_often_that_fails(
     with Working(workplace, monkeypatch) as worker:
         worker.until(lambda: bool(failed) and workplace.progress.reconciled and workplace.progress.trouble is None)
         worker.until(lambda: workplace.catalogue.counts() == {"pending": 0, "indexed": 6, "skipped": 0, "failed": 0})
+        worker.until(workplace.agrees)
     workplace.agree()
 
 

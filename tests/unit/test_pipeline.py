@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from dicom_files import mr_file, mr_slice, picture
 from orthanc_double import OrthancDouble
+from orthanc_process import wait_for
 from parts import DIM, tiny_embedder, tiny_session
 
 from cbmir.archive import Archive
@@ -15,7 +17,7 @@ from cbmir.records import Embedded, Settled
 from cbmir.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -189,9 +191,45 @@ def test_an_instance_of_empty_frames_only_is_skipped(orthanc: OrthancDouble) -> 
     assert outcome.state == "skipped"
 
 
-def test_no_more_than_one_batch_of_squares_is_held(orthanc: OrthancDouble) -> None:
-    stored = [orthanc.store(plain(number)) for number in range(12)]
-    reader = Reader(Archive(orthanc), Settings())
-    given = Pipeline(reader, tiny_embedder(), 4).outcomes(stored)
-    next(given)
-    assert sum(call.startswith("file of") for call in orthanc.calls) == 4
+def test_the_next_batches_are_read_and_embedded_while_one_is_recorded_and_no_more(orthanc: OrthancDouble) -> None:
+    stored = [orthanc.store(plain(number)) for number in range(24)]
+    read: list[str] = []
+    network = Recorder()
+
+    def ids() -> Iterator[str]:
+        for orthanc_id in stored:
+            read.append(orthanc_id)
+            yield orthanc_id
+
+    pipeline = Pipeline(Reader(Archive(orthanc), Settings()), tiny_embedder(network), 4)
+    done = 0
+    for outcome in pipeline.outcomes(ids()):
+        done += outcome is not None
+        embedded_, read_ = min(6, done // 4 + 2), min(24, 4 * (done // 4 + 3))
+        wait_for(lambda: len(network.batches) >= embedded_, "the network has the next")  # noqa: B023 - called at once
+        wait_for(lambda: len(read) >= read_, "the one after is read")  # noqa: B023
+        assert len(network.batches) <= embedded_
+        assert len(read) <= read_
+    assert done == 24
+
+
+def test_who_closes_early_reads_no_further_and_leaves_no_thread(orthanc: OrthancDouble) -> None:
+    stored = [
+        orthanc.store(mr_slice(number=number, pixels=np.stack([picture(n) for n in range(9)]))) for number in range(3)
+    ]
+    before = threading.active_count()
+    outcomes_ = Pipeline(Reader(Archive(orthanc), Settings()), tiny_embedder(), 2).outcomes(stored)
+    assert next(outcomes_) is None
+    outcomes_.close()
+    assert threading.active_count() == before
+
+
+def test_ids_that_cannot_be_had_interrupt_the_work_and_leave_no_thread(orthanc: OrthancDouble) -> None:
+    def ids() -> Iterator[str]:
+        yield orthanc.store(plain(1))
+        raise OSError("the catalogue is locked")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="locked"):
+        list(Pipeline(Reader(Archive(orthanc), Settings()), tiny_embedder(), 4).outcomes(ids()))
+    assert threading.active_count() == before

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from dicom_files import picture
 
 from cbmir.errors import UnreadableSlice, UnsupportedSlice
 from cbmir.pixels import SIZE, Slice, prepare, shown_window, sketch
@@ -290,3 +292,14 @@ def test_a_sketch_holds_the_means_of_its_fields(side: int) -> None:
     assert (seen.dtype, seen[0, 0], seen[7, 7]) == (np.uint8, 255, 0)
     assert seen.mean() == pytest.approx(255 * square.mean(), abs=1)
     assert (sketch(np.ones_like(square)) == 255).all()
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("padding", [None, (0.0, 0.0), (-5.0, 60.0)])
+def test_whole_numbers_become_the_same_greys_as_the_same_values_that_are_not(
+    padding: tuple[float, float] | None, *, inverted: bool
+) -> None:
+    for kind, stored in ((np.int16, picture(3) - 100), (np.uint8, picture(4) // 16), (np.uint16, picture(5, size=40))):
+        whole = Slice(stored.astype(kind), slope=0.5, intercept=-7, inverted=inverted, padding=padding)
+        other = replace(whole, stored=whole.stored.astype(np.float32))
+        np.testing.assert_array_equal(prepare(whole), prepare(other))

@@ -26,7 +26,7 @@ class Bursts:
         self._arrivals.append(time.monotonic())
 
     def hold_up(self) -> bool:
-        """Return whether the worker should stand back now. For the worker's thread alone."""
+        """Return whether the worker should stand back now. For one thread at a time."""
         now = time.monotonic()
         if len(self._arrivals) < BURST or now - self._arrivals[0] > BURST_SECONDS:
             self._since = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from typing import TYPE_CHECKING
@@ -65,11 +66,12 @@ class Filling:
             return
         start, done = time.monotonic(), 0
         begun = itertools.takewhile(lambda _: not self._inbox.bursts.hold_up(), batch)
-        for outcome in self._stoppable(space.pipeline.outcomes(begun)):
-            self._catalogue.sign_of_life(self._spaces.models())
-            if outcome is not None:
-                self._conclude(outcome, space, settle)
-                done += 1
+        with contextlib.closing(space.pipeline.outcomes(begun)) as outcomes:
+            for outcome in self._stoppable(outcomes):
+                self._catalogue.sign_of_life(self._spaces.models())
+                if outcome is not None:
+                    self._conclude(outcome, space, settle)
+                    done += 1
         rate = done / max(1e-6, time.monotonic() - start)
         self._progress.per_second = 0.8 * self._progress.per_second + 0.2 * rate if self._progress.per_second else rate
 

@@ -1,9 +1,14 @@
-"""Stages 1 to 3 for a batch of instances: fetch, decode, prepare, embed. Whatever goes wrong becomes an outcome."""
+"""Stages 1 to 3 for a batch of instances: fetch, decode, prepare, embed. Whatever goes wrong becomes an outcome.
+
+While what came of one batch is recorded, the network has the next, and the one after that is read and prepared.
+"""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +18,8 @@ from cbmir.pixels import prepare, shown_window, sketch
 from cbmir.records import Embedded, Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
@@ -21,8 +27,6 @@ if TYPE_CHECKING:
     from cbmir.ingest.reader import Reader
     from cbmir.instance import Instance
     from cbmir.records import Series, Window
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +58,22 @@ class _Job:
     windows: dict[int, Window] = field(default_factory=dict)
     sketches: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     left_out: list[CbmirError] = field(default_factory=list)
-    read: bool = False
     memory_ran_out: bool = False
 
 
 _Square = tuple[_Job, int, "NDArray[np.float32]"]
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Squares for the network, and the instances none of whose squares come after these."""
+
+    squares: list[_Square] = field(default_factory=list)
+    finished: list[_Job | Outcome] = field(default_factory=list)
+
+
 class Pipeline:
-    """Turns Orthanc ids into outcomes, holding at most one batch of squares in memory."""
+    """Turns Orthanc ids into outcomes, holding at most three batches of squares in memory."""
 
     def __init__(self, reader: Reader, embedder: Embedder, batch_size: int) -> None:
         """Take where instances come from and the network they go through."""
@@ -70,44 +81,79 @@ class Pipeline:
         self._embedder = embedder
         self._batch_size = batch_size
 
-    def outcomes(self, orthanc_ids: Iterable[str]) -> Iterator[Outcome | None]:
-        """Yield one outcome for each instance, in any order; None after each batch that finished none."""
-        jobs: list[_Job] = []
-        settled: list[Outcome] = []
-        for squares in _batched(self._squares(orthanc_ids, jobs, settled), self._batch_size):
-            self._embed(squares)
-            yield None
-            for job in [job for job in jobs if job.read]:
-                jobs.remove(job)
-                yield _outcome(job)
-        yield from map(_outcome, jobs)
-        yield from settled
+    def outcomes(self, orthanc_ids: Iterable[str]) -> Generator[Outcome | None]:
+        """Yield one outcome for each instance, in any order; None after each batch that the network had.
 
-    def _squares(self, orthanc_ids: Iterable[str], jobs: list[_Job], settled: list[Outcome]) -> Iterator[_Square]:
-        """Yield the prepared frames of the instances one at a time: a file may hold thousands."""
+        The ids are taken on a thread that reads ahead. To close this waits for a frame and a batch at most.
+        """
+        closed = threading.Event()
+        with ThreadPoolExecutor(2, "cbmir-ahead") as threads:
+            try:
+                for batch in self._embedded(self._batches(orthanc_ids, closed), threads):
+                    if batch.squares:
+                        yield None
+                    for one in batch.finished:
+                        yield _outcome(one) if isinstance(one, _Job) else one
+            finally:
+                closed.set()
+
+    def _embedded(self, batches: Iterator[_Batch], threads: ThreadPoolExecutor) -> Iterator[_Batch]:
+        """Yield the batches after the network had them, which has the next by then; of the one after, no more is read.
+
+        A batch is handed from thread to thread whole, and changed by one at a time.
+        """
+        reading = threads.submit(next, batches, None)
+        embedding: Future[_Batch] | None = None
+        while (batch := reading.result()) is not None:
+            reading = threads.submit(next, batches, None)
+            done = embedding.result() if embedding else None
+            embedding = threads.submit(self._through_network, batch)
+            if done:
+                yield done
+        if embedding:
+            yield embedding.result()
+
+    def _through_network(self, batch: _Batch) -> _Batch:
+        if batch.squares:
+            self._embed(batch.squares)
+        return batch
+
+    def _batches(self, orthanc_ids: Iterable[str], closed: threading.Event) -> Iterator[_Batch]:
+        """Yield the prepared frames of the instances, a batch at a time: a file may hold thousands."""
+        batch = _Batch()
         for orthanc_id in orthanc_ids:
             opened = self._open(orthanc_id)
-            if not isinstance(opened, _Job):
-                settled.append(opened)
-                continue
-            jobs.append(opened)
-            for number in range(1, opened.instance.number_of_frames + 1):
-                try:
-                    image = opened.instance.frame(number)
-                    square = prepare(image, self._embedder.size)
-                    if (window := shown_window(image)) is not None:
-                        opened.windows[number] = window
-                except (Unavailable, MemoryError):
-                    opened.memory_ran_out = True
-                    break
-                except CbmirError as error:
-                    opened.left_out.append(error)
-                except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
-                    opened.left_out.append(UnreadableSlice(f"the frame cannot be prepared ({type(error).__name__})"))
-                else:
-                    opened.sketches[number] = sketch(square)
-                    yield opened, number, square
-            opened.read = True
+            if isinstance(opened, _Job):
+                for number, square in self._squares(opened):
+                    if closed.is_set():
+                        return
+                    batch.squares.append((opened, number, square))
+                    if len(batch.squares) == self._batch_size:
+                        yield batch
+                        batch = _Batch()
+            batch.finished.append(opened)
+            if closed.is_set():
+                return
+        yield batch
+
+    def _squares(self, job: _Job) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield the number and square of each frame that can be prepared; note why the others cannot."""
+        for number in range(1, job.instance.number_of_frames + 1):
+            try:
+                image = job.instance.frame(number)
+                square = prepare(image, self._embedder.size)
+                if (window := shown_window(image)) is not None:
+                    job.windows[number] = window
+            except (Unavailable, MemoryError):
+                job.memory_ran_out = True
+                return
+            except CbmirError as error:
+                job.left_out.append(error)
+            except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
+                job.left_out.append(UnreadableSlice(f"the frame cannot be prepared ({type(error).__name__})"))
+            else:
+                job.sketches[number] = sketch(square)
+                yield number, square
 
     def _open(self, orthanc_id: str) -> _Job | Outcome:
         try:
@@ -158,14 +204,3 @@ def _outcome(job: _Job) -> Outcome:
         job.windows,
         job.sketches,
     )
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
