@@ -127,9 +127,8 @@ class App:
         directory = Path(settings.data_directory)
         catalogue = open_catalogue(settings, self._log)
         reader = Reader(self._archive, settings)
-        spaces = open_spaces(
-            catalogue, reader, settings, partial(load, runtime=settings.runtime, threads=settings.threads)
-        )
+        loading = partial(load, runtime=settings.runtime, threads=settings.threads, precision=settings.precision)
+        spaces = open_spaces(catalogue, reader, settings, loading)
         audit = open_audit(settings, directory, self._log)
         try:
             self._serve(catalogue, reader, spaces, audit)

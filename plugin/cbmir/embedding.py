@@ -1,4 +1,8 @@
-"""Stage 3: grey squares become unit vectors. A model is a folder that holds `model.onnx` and its `card.json`."""
+"""Stage 3: grey squares become unit vectors. A model is a folder that holds `model.onnx` and its `card.json`.
+
+Beside `model.onnx` there may be the same network with eight-bit numbers, several times as fast on a CPU. Its vectors
+are not quite those of the other: to whatever keeps vectors it is another model, with an id of its own.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+PRECISIONS = ("int8", "fp32")
+"""Of the networks of a model, the first being what a CPU runs where the folder has it."""
 
 ABSENT_SIZE = 8
 """Side of the squares of a model that is not there to take them."""
@@ -97,8 +104,18 @@ class Embedder:
         return first
 
 
-def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedder:
+def load(
+    directory: Path,
+    *,
+    runtime: str = "onnx",
+    threads: int = 1,
+    precision: str = PRECISIONS[0],
+    model_id: str | None = None,
+) -> Embedder:
     """Return the model in a folder, checked against its card and run once.
+
+    The eight-bit network is taken where `precision` is "int8", the folder has one and the runtime is ONNX Runtime, the
+    only one to run it; otherwise the exact one. With `model_id` it is whichever of them has that id.
 
     Raises
     ------
@@ -108,19 +125,20 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
     """
     try:
         card = json.loads((directory / "card.json").read_text(encoding="utf-8"))
-        name, sha256, size, dim = str(card["name"]), str(card["sha256"]), int(card["size"]), int(card["dim"])
+        name, size, dim = str(card["name"]), int(card["size"]), int(card["dim"])
         labels = tuple(map(str, card["labels"]))
-        network = _checked(directory / card["file"], sha256)
+        chosen = _chosen(card, precision if runtime == "onnx" else "fp32", model_id)
+        network = _checked(directory / chosen.file, chosen.sha256)
         head = _checked(directory / card["cells"]["file"], card["cells"]["sha256"]) if "cells" in card else None
         classifier = _classifier(directory, card["classifier"], labels, dim) if "classifier" in card else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no usable model in {directory}: {type(error).__name__}: {error}") from error
     try:
-        session = _SESSIONS[runtime](network, threads)
+        session = _SESSIONS["onnx" if chosen.precision == "int8" else runtime](network, threads)
         head_session = _onnx_session(head, threads) if head else None
     except Exception as error:  # whatever a runtime raises for a file it cannot use
         raise ModelError(f"the runtime {runtime!r} cannot load {network}: {error}") from error
-    embedder = Embedder(_model_id(name, sha256), name, size, dim, labels, card, session, head_session, classifier)
+    embedder = Embedder(chosen.model_id, name, size, dim, labels, card, session, head_session, classifier)
     try:
         answered = embedder.embed(np.full((1, 1, size, size), 0.5, np.float32)).shape
     except ModelError:
@@ -133,10 +151,9 @@ def load(directory: Path, *, runtime: str = "onnx", threads: int = 1) -> Embedde
 
 
 def card_id(directory: Path) -> str | None:
-    """Return the id of the model whose card is in a folder, or None if it cannot be read."""
+    """Return the id of the model in a folder, as a CPU runs it; None where its card cannot be read."""
     try:
-        card = json.loads((directory / "card.json").read_text(encoding="utf-8"))
-        return _model_id(str(card["name"]), str(card["sha256"]))
+        return _chosen(json.loads((directory / "card.json").read_text(encoding="utf-8")), PRECISIONS[0], None).model_id
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -151,8 +168,38 @@ def absent(model_id: str, dim: int, why: str) -> Embedder:
     return Embedder(model_id, name, ABSENT_SIZE, dim, (), {"name": name, "summary": why}, refuse, refuse, None)
 
 
-def _model_id(name: str, sha256: str) -> str:
-    return f"{name}-{sha256[:12]}"
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """One of the networks that a card describes."""
+
+    precision: str
+    file: str
+    sha256: str
+    model_id: str
+
+
+def _chosen(card: dict[str, Any], precision: str, model_id: str | None) -> _Network:
+    """Return the network of this id or, without one, of this precision, the exact one if there is none.
+
+    Raises
+    ------
+    ValueError
+        None has the id.
+    KeyError, TypeError
+        This is no card.
+
+    """
+    described = {"fp32": card, **({"int8": card["int8"]} if "int8" in card else {})}
+    networks = {
+        kind: _Network(kind, str(one["file"]), str(one["sha256"]), f"{card['name']}-{one['sha256'][:12]}")
+        for kind, one in described.items()
+    }
+    if model_id is None:
+        return networks.get(precision, networks["fp32"])
+    for network in networks.values():
+        if network.model_id == model_id:
+            return network
+    raise ValueError(f"it has no network {model_id}")
 
 
 def _checked(file: Path, sha256: str) -> Path:

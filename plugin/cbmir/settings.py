@@ -22,6 +22,7 @@ class Settings:
     model: str = "figshare-gem"
     model_directory: str = str(HERE / "models")
     runtime: str = "onnx"
+    precision: str = "int8"
     threads: int = 0
     batch_size: int = 8
     modalities: tuple[str, ...] = ("MR",)
@@ -53,6 +54,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 _CHOICES = {
     "runtime": ("onnx", "torch"),
+    "precision": ("int8", "fp32"),
     "access_control": ("auto", "on", "off"),
     "audit": ("file", "syslog", "off"),
 }

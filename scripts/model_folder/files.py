@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import numpy_helper
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.network import Cells, architecture_as_json, from_onnx
-from model_folder.card import CELLS, MODEL
+from cbmir.network import Cells, Network, architecture_as_json, from_onnx
+from model_folder.card import CELLS, CLASSIFIER, MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cbmir.fitted import Fitted
-    from cbmir.network import Network
 
 OPSET = 18
 """Of ONNX: the first with ReduceMax and ReduceMean taking axes as input, known to every runtime since 2022."""
@@ -40,6 +40,15 @@ def shape_of(network: Network | Fitted, count: int) -> tuple[int, int, int, int]
     """Return the shape of pictures as the network takes them."""
     side = network.architecture.side
     return count, 1, side, side
+
+
+def write_all(network: Network | Fitted, folder: Path) -> dict[str, float]:
+    """Write all files of a network, and return how far ONNX Runtime is from torch. Raises as `differences`."""
+    write_onnx(network, folder / MODEL)
+    if isinstance(network, Network):  # what a fitted one says comes from no one place
+        write_cells(network, folder / CELLS)
+    write_classifier(network, folder / CLASSIFIER)
+    return differences(network, folder)
 
 
 def write_onnx(network: Network | Fitted, path: Path) -> None:
@@ -78,8 +87,63 @@ def _write(module: Cells | Network | Fitted, examples: dict[str, Tensor], output
         value.doc_string = ""
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
+    _drop_biases_of_zero(model.graph)
+    _store_in_half(model.graph)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _drop_biases_of_zero(graph: onnx.GraphProto) -> None:
+    """Take away the bias that the exporter gives a convolution without one.
+
+    It is computed while the network runs, from a zero, and keeps runtimes from folding the batch norm that follows.
+    """
+    computed = {output for node in graph.node if node.op_type == "Expand" for output in node.output}
+    for node in graph.node:
+        if node.op_type == "Conv" and len(node.input) > 2 and node.input[2] in computed:
+            del node.input[2]
+    _drop_unused(graph)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Take away the nodes and weights whose result nothing uses."""
+    needed = {output.name for output in graph.output}
+    for node in reversed(graph.node[:]):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(node.input)
+    for item in [item for item in graph.initializer if item.name not in needed]:
+        graph.initializer.remove(item)
+
+
+def _store_in_half(graph: onnx.GraphProto) -> None:
+    """Store the weights that lose nothing by it in 16 bits; runtimes widen them when they load the file."""
+    halves = {}
+    for item in graph.initializer:
+        exact = numpy_helper.to_array(item)
+        if exact.ndim > 1 and exact.dtype == np.float32 and (exact.astype(np.float16) == exact).all():
+            item.CopyFrom(numpy_helper.from_array(exact.astype(np.float16), item.name))
+            halves[item.name] = f"{item.name}.wide"
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = halves.get(name, name)
+    full = onnx.TensorProto.FLOAT
+    wide = [onnx.helper.make_node("Cast", [name], [to], name=to, to=full) for name, to in halves.items()]
+    nodes = [*wide, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def round_weights(network: Network | Fitted) -> None:
+    """Round the weights of convolutions and products to what 16 bits hold, so that files are half as large.
+
+    But for those of a fitted network: what its map answers is a difference of large numbers.
+    """
+    with torch.no_grad():
+        for weight in network.parameters() if isinstance(network, Network) else ():
+            if weight.ndim > 1:
+                weight.copy_(weight.half())
 
 
 def differences(network: Network | Fitted, folder: Path) -> dict[str, float]:

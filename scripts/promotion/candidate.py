@@ -44,6 +44,8 @@ def make(options: argparse.Namespace) -> Path:
         "--about": options.about,
         "--out": folder,
         "--calibrate": f"{table}:held_out=yes",
+        "--int8": f"{table}:held_out=no",
+        "--int8-check": f"{table}:held_out=yes",
     }
     export.export(export.arguments([str(part) for wish in wishes.items() for part in wish]))
     write_note(folder, table, _learnt_from(options.out))

@@ -135,7 +135,7 @@ def test_changing_back_after_a_death_in_the_middle_answers_as_before(orthanc: Or
 
 
 def test_a_second_model_that_is_damaged_leaves_the_first_at_work(orthanc: OrthancProcess, models: Path) -> None:
-    network = models / "second" / "model.onnx"
+    network = models / "second" / "model-int8.onnx"
     network.write_bytes(network.read_bytes()[:-1])
     choose(orthanc, "second").start()
     late = orthanc.upload(mr_file("late"))

@@ -14,7 +14,7 @@ from dicom_files import mr_file, picture
 from parts import units
 
 import cbmir
-from cbmir.embedding import Embedder, load
+from cbmir.embedding import Embedder, card_id, load
 from cbmir.errors import ModelError, Unavailable
 from cbmir.instance import Limits, read
 from cbmir.pixels import Slice, prepare
@@ -31,11 +31,13 @@ SHIPPED = Path(Settings().model_directory) / Settings().model
 needs_shipped_model = pytest.mark.skipif(not (SHIPPED / "card.json").is_file(), reason="no model is shipped yet")
 
 
-def network(path: Path, *, size: int = SIZE, dim: int = DIM, nan: bool = False, longer: bool = False) -> None:
+def network(
+    path: Path, *, size: int = SIZE, dim: int = DIM, nan: bool = False, longer: bool = False, seed: int = 0
+) -> None:
     """Write a network that projects squares and normalises, with a map of 4 x 4 places."""
     onnx = pytest.importorskip("onnx", reason="the package onnx, which writes small models, is not installed")
     helper, tensor = onnx.helper, onnx.TensorProto.FLOAT
-    weights = np.random.default_rng(0).standard_normal((SIDE * SIDE, dim)).astype(np.float32)
+    weights = np.random.default_rng(seed).standard_normal((SIDE * SIDE, dim)).astype(np.float32)
     if nan:
         weights[0, 0] = np.nan
     pool = size // SIDE
@@ -129,6 +131,45 @@ def test_a_model_embeds_squares_as_unit_vectors(model: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert (embedder.size, embedder.dim, embedder.labels) == (SIZE, DIM, ("glioma", "meningioma"))
     assert embedder.model_id == f"tiny-{sha256(model / 'model.onnx')[:12]}"
+
+
+@pytest.fixture
+def twice(model: Path) -> Path:
+    """Return a model folder that has the network in eight-bit numbers too, or what stands for it here."""
+    network(model / "int8.onnx", seed=1)
+    describe(model, int8={"file": "int8.onnx", "sha256": sha256(model / "int8.onnx")})
+    return model
+
+
+def test_the_eight_bit_network_is_taken_where_there_is_one_and_its_vectors_are_those_of_another_model(
+    twice: Path,
+) -> None:
+    ours, exact = load(twice), load(twice, precision="fp32")
+    assert ours.model_id == card_id(twice) == f"tiny-{sha256(twice / 'int8.onnx')[:12]}"
+    assert exact.model_id == f"tiny-{sha256(twice / 'model.onnx')[:12]}"
+    assert not np.allclose(ours.embed(squares()), exact.embed(squares()))
+
+
+def test_a_model_without_eight_bit_network_runs_as_it_is(model: Path) -> None:
+    assert load(model, precision="int8").model_id == card_id(model) == load(model, precision="fp32").model_id
+
+
+def test_a_network_is_found_by_its_id_whatever_the_settings_say(twice: Path) -> None:
+    ids = [load(twice, precision=precision).model_id for precision in ("int8", "fp32")]
+    for precision in ("int8", "fp32"):
+        for runtime in ("onnx", "torch"):
+            found = load(twice, runtime=runtime, precision=precision, model_id=ids[0])
+            assert found.model_id == ids[0]
+        assert load(twice, precision=precision, model_id=ids[1]).model_id == ids[1]
+    with pytest.raises(ModelError, match="no network tiny-0000"):
+        load(twice, model_id="tiny-0000")
+
+
+def test_an_eight_bit_network_that_is_not_the_one_of_its_card_is_refused(twice: Path) -> None:
+    (twice / "int8.onnx").write_bytes((twice / "model.onnx").read_bytes())
+    with pytest.raises(ModelError, match="not the file its card describes"):
+        load(twice)
+    assert load(twice, precision="fp32")
 
 
 def test_each_place_has_its_cell_and_a_region_changes_them(model: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import picture
 
 from cbmir import embedding
+from cbmir.pixels import Slice, prepare
 from model_folder import card as model_card
 
 MODELS = Path(embedding.__file__).parent / "models"
@@ -64,3 +66,54 @@ def test_no_shipped_file_tells_of_the_machine_it_was_made_on(folder: Path) -> No
         content = file.read_bytes()
         for trace in (b"/work/", b"/home/", b"/root/", b"/tmp/", b"site-packages"):
             assert trace not in content, f"{trace!r} in {file.name}"
+
+
+@shipped
+@pytest.mark.parametrize("entry", ["exact", "int8"])
+def test_a_shipped_network_runs_without_batch_norms_and_its_eight_bit_one_without_detours(
+    folder: Path, entry: str, tmp_path: Path
+) -> None:
+    # a bias that was computed while it ran once kept all 57 batch norms apart, which cost a third of the time
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    card = json.loads((folder / "card.json").read_text())
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "runs.onnx"), 3
+    file = folder / (card if entry == "exact" else card["int8"])["file"]
+    runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    operations = [node.op_type for node in onnx.load(tmp_path / "runs.onnx").graph.node]
+    assert "BatchNormalization" not in operations
+    if entry == "int8":
+        assert operations.count("QLinearConv") > 20
+        # the suspicion of a lesion, in the head; the picture itself
+        assert operations.count("Conv") <= 1
+        assert operations.count("QuantizeLinear") == 1
+
+
+@shipped
+def test_the_eight_bit_network_of_a_shipped_model_is_another_model_that_finds_nearly_the_same(folder: Path) -> None:
+    exact, ours = (embedding.load(folder, precision=precision) for precision in ("fp32", "int8"))
+    assert exact.model_id != ours.model_id
+    found = json.loads((folder / "card.json").read_text())["int8"]["comparison"]
+    assert found["exactMAP"] - found["mAP"] <= 0.003
+    squares = [prepare(Slice(picture(number, kind=number % 3)), ours.size) for number in range(12)]
+    cosines = (exact.embed(np.stack(squares)) * ours.embed(np.stack(squares))).sum(axis=1)
+    assert cosines.min() > 0.95
+
+
+@shipped
+def test_the_cells_of_the_eight_bit_network_add_up_to_its_embedding(folder: Path) -> None:
+    model = embedding.load(folder)
+    square = prepare(Slice(picture(1)), model.size)
+    cells = model.cells(model.features(square))
+    np.testing.assert_allclose(cells.sum(axis=(1, 2)), model.embed(square[np.newaxis])[0], atol=1e-4)
+
+
+@shipped
+def test_no_weight_of_the_eight_bit_network_has_more_than_seven_bits(folder: Path) -> None:
+    # processors without VNNI would cut off sums of larger products, and answer otherwise than those with it
+    onnx = pytest.importorskip("onnx")
+    card = json.loads((folder / "card.json").read_text())
+    for item in onnx.load(folder / card["int8"]["file"]).graph.initializer:
+        values = onnx.numpy_helper.to_array(item)
+        if values.dtype == np.int8 and values.ndim > 1:
+            assert np.abs(values.astype(int)).max() <= 64, item.name

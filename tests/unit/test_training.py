@@ -14,10 +14,12 @@ from torchvision.models import googlenet  # noqa: E402
 
 import evaluate  # noqa: E402
 import export  # noqa: E402
+import quantize  # noqa: E402
 import train  # noqa: E402
+from cbmir.embedding import load  # noqa: E402
 from cbmir.network import GREY_MEAN, GREY_SPREAD, Architecture  # noqa: E402
 from evaluation import systems  # noqa: E402
-from model_folder import calibration, files  # noqa: E402
+from model_folder import calibration, eight_bit, files  # noqa: E402
 from model_folder.files import ExportError  # noqa: E402
 from sources import archive  # noqa: E402
 from sources.csv_table import TableError  # noqa: E402
@@ -93,12 +95,36 @@ def test_a_training_taken_up_again_ends_as_if_it_had_never_stopped(table: str, t
     about.write_text(ABOUT)
     # what was trained can be exported: the same files serve both
     wishes = ["--checkpoint", str(tmp_path / "whole" / "checkpoint.pt"), "--about", str(about)]
-    export.export(export.arguments([*wishes, "--out", str(tmp_path / "toy"), "--calibrate", f"{table}:group=4,5"]))
+    more = ["--calibrate", f"{table}:group=4,5", "--int8", table]
+    export.export(export.arguments([*wishes, "--out", str(tmp_path / "toy"), *more]))
     card = json.loads((tmp_path / "toy" / "card.json").read_text())
     assert card["name"] == "toy"
     assert card["labels"] == ["a", "b", "c"]
     assert card["recipe"]["epochsDone"] == 3
     assert "# Model card: toy" in (tmp_path / "toy" / "MODEL_CARD.md").read_text()
+    assert_eight_bits_can_be_added_later(tmp_path / "toy", table)
+
+
+def assert_eight_bits_can_be_added_later(folder: Path, table: str) -> None:
+    before = load(folder, precision="fp32")
+    square = np.random.default_rng(0).random((1, 1, before.size, before.size), np.float32)
+    quantize.quantize(quantize.arguments([str(folder), "--pictures", table, "--check", table]))
+    again = load(folder, precision="fp32")
+    assert again.model_id == before.model_id, "weights that 16 bits hold are written as they were"
+    np.testing.assert_array_equal(again.embed(square), before.embed(square))
+
+
+@pytest.mark.parametrize("lost", [0.0, 1.0])
+def test_an_eight_bit_network_that_finds_worse_is_left_out(
+    lost: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model-int8.onnx").write_bytes(b"eight bits")
+    monkeypatch.setattr(eight_bit, "write", lambda *_: None)
+    found = {"pictures": 1, "mAP": 0.9 - lost, "exactMAP": 0.9, "leastCosine": 0.99, "meanCosine": 0.999}
+    monkeypatch.setattr(eight_bit, "compare", lambda *_: found)
+    described = eight_bit.add(tmp_path, 8, [], [])
+    assert (described is None) == (lost > 0)
+    assert (tmp_path / "model-int8.onnx").exists() == (lost == 0)
 
 
 def test_a_checkpoint_of_other_classes_is_refused(table: str, tmp_path: Path) -> None:

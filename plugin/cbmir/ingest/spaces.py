@@ -12,18 +12,18 @@ import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from cbmir.embedding import absent, card_id
+from cbmir.embedding import absent
 from cbmir.errors import ModelError, SettingsError
 from cbmir.failpoints import reach
 from cbmir.index import SliceIndex
 from cbmir.ingest.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -34,10 +34,15 @@ if TYPE_CHECKING:
     from cbmir.settings import Settings
     from cbmir.store.protocols import VectorIndex, Vectors
 
-    Load = Callable[[Path], Embedder]
-
 INCOMING = "incoming"
 """Folder, below that of the data, for the index of the model that is to take over."""
+
+
+class Load(Protocol):
+    """Loads models as the settings want them."""
+
+    def __call__(self, directory: Path, /, *, model_id: str | None = None) -> Embedder:
+        """Return the model in a folder or, of its networks, that of an id. Raises ModelError."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,10 +190,7 @@ def _index(catalogue: Catalogue, data: Path, settings: Settings, dim: int, model
 def _installed(before: Answering, settings: Settings, load: Load) -> tuple[Embedder, Path] | None:
     """Return the model that answered before and its folder: where it was, or whichever of the models has its id."""
     others = sorted(path.parent for path in Path(settings.model_directory).glob("*/card.json"))
-    candidates = [Path(before.folder)] if before.folder else []
-    for folder in [*candidates, *(folder for folder in others if card_id(folder) == before.model)]:
+    for folder in [*([Path(before.folder)] if before.folder else []), *others]:
         with contextlib.suppress(ModelError):
-            embedder = load(folder)
-            if embedder.model_id == before.model:
-                return embedder, folder
+            return load(folder, model_id=before.model), folder
     return None
