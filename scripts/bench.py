@@ -89,7 +89,7 @@ MEASUREMENTS = {
         },
     ),
     "latency": Measurement("latency", {"requests": ("requests to each Orthanc in each state", 300, 6)}),
-    "backfill": Measurement("backfill", {"images": ("images that are there before the plugin", 10_000, 40)}),
+    "backfill": Measurement("backfill", {"slices": ("slices that are there before the plugin", 100_000, 40)}),
     "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
     "compressed": Measurement(
         "finding:compressed", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}

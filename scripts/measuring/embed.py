@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from dicom_files import mr_file, picture
+from dicom_files import picture
 
-from cbmir.embedding import load
-from cbmir.instance import Limits, read
-from cbmir.pixels import prepare
+from cbmir.pixels import Slice, prepare
 from measuring.labelled import Labelled
 from measuring.machine import resident_megabytes
 from measuring.peak import fma_gigaflops, gemm_gigaflops, operations_of
-from measuring.runtimes import EAGER, SHIPPED, runtimes
+from measuring.preparing import preparing
+from measuring.profiling import profile
+from measuring.runtimes import EAGER, EXACT, SHIPPED, runtimes
 from measuring.shipped import MODEL
 
 if TYPE_CHECKING:
@@ -31,7 +29,8 @@ if TYPE_CHECKING:
     from measuring.runtimes import Run
 
 BATCHES = (1, 8)
-CALIBRATION = 32
+LIKENESS = 32
+"""Squares by which runtimes are compared."""
 
 EMBEDDING_PROCESS = """
 import sys, numpy
@@ -45,41 +44,44 @@ for _ in range(20):
 
 
 def measure(options: Namespace) -> dict[str, Any]:
-    """Return milliseconds a slice of every runtime, in turns, the machine's peak, and what preparing a slice takes.
+    """Return milliseconds a slice of every runtime, in turns, the machine's peak, and what else a slice takes.
 
-    `likeness` is the least cosine between a runtime's embedding and that of the shipped one; `mAP` is of labelled
+    `likeness` is the least cosine between a runtime's embedding and the exact one; `mAP` is of labelled
     pictures that find each other, where the collection is there; `ofPeak` the share of what the machine's FMA does.
     """
     threads = os.cpu_count() or 1
     torch.set_num_threads(threads)
-    files = [
-        mr_file("A", 1, 1, number, pixels=picture(number, kind=number % 3, size=256)) for number in range(CALIBRATION)
-    ]
-    squares, preparing = _prepared(files)
-    labelled = Labelled.sample(options.pictures, squares.shape[-1])
-    with tempfile.TemporaryDirectory() as folder:
-        runs = dict(runtimes(Path(folder), squares if labelled is None else labelled.squares[:CALIBRATION], threads))
-        seconds, gemm, fma = _timed(runs, squares, options.rounds, threads)
-        shipped = runs[SHIPPED](squares)
-        kept = {
-            name: {
-                "likeness": round(float((run(squares) * shipped).sum(axis=1).min()), 5),
-                "mAP": None if labelled is None else round(labelled.mean_average_precision(run), 4),
-            }
-            for name, run in runs.items()
+    card = json.loads((MODEL / "card.json").read_text(encoding="utf-8"))
+    squares = np.stack(
+        [prepare(Slice(picture(number, kind=number % 3, size=256)), card["size"]) for number in range(LIKENESS)]
+    )
+    labelled = Labelled.sample(options.pictures, card["size"])
+    runs = dict(runtimes(threads))
+    seconds, gemm, fma = _timed(runs, squares, options.rounds, threads)
+    exact = runs[EXACT](squares)
+    kept = {
+        name: {
+            "likeness": round(float((run(squares) * exact).sum(axis=1).min()), 5),
+            "mAP": None if labelled is None else round(labelled.mean_average_precision(run), 4),
         }
-    work = operations_of(MODEL / "model.onnx", squares.shape[-1])
+        for name, run in runs.items()
+    }
+    work = operations_of(MODEL / "model.onnx", card["size"])
     return {
         "threads": threads,
         "rounds": options.rounds,
-        "model": json.loads((MODEL / "card.json").read_text(encoding="utf-8"))["name"],
+        "model": card["name"],
         "gigaflopsASlice": round(work, 3),
         "gemmGigaflops": round(gemm),
         "fmaGigaflops": None if fma is None else round(fma),
-        "prepareMilliseconds": round(1000 * preparing, 2),
+        "prepareMilliseconds": preparing(),
         "residentMegabytes": resident_megabytes(EMBEDDING_PROCESS.format(model=MODEL, threads=threads)),
         "labelledPictures": None if labelled is None else len(labelled.squares),
         "runtimes": {name: {**kept[name], **_figures(seconds, name, work, fma)} for name in runs},
+        "profile": {
+            name: profile(MODEL / described["file"], squares[: max(BATCHES)], threads)
+            for name, described in ((EXACT, card), (SHIPPED, card["int8"]))
+        },
     }
 
 
@@ -116,14 +118,3 @@ def _timed(
                 seconds[name][size].append((time.perf_counter() - start) / size)
     measured = [one for one in fma if one is not None]
     return seconds, statistics.median(gemm), statistics.median(measured) if measured else None
-
-
-def _prepared(files: list[bytes]) -> tuple[NDArray[np.float32], float]:
-    """Return (n, 1, size, size) squares of DICOM files, and the median seconds to decode and prepare one."""
-    size = load(MODEL).size
-    squares, seconds = [], []
-    for file in files:
-        start = time.perf_counter()
-        squares.append(prepare(read(file, Limits()).frame(1), size))
-        seconds.append(time.perf_counter() - start)
-    return np.stack(squares), statistics.median(seconds)

@@ -31,6 +31,11 @@ def draw(name: str, found: dict[str, Any], file: Path) -> None:
             axes.set(xlabel="slices", ylabel=unit)
             axes.grid(alpha=0.3)
             axes.legend()
+    elif name == "backfill":
+        figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+        axes.plot(*([one[key] for one in found["samples"]] for key in ("slices", "anonymousMegabytes")))
+        axes.set(xlabel="slices that can be found", ylabel="MB", ylim=(0, None))
+        axes.grid(alpha=0.3)
     else:
         return
     figure.savefig(file, dpi=120)
@@ -59,9 +64,14 @@ _BARS: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, float]]]] = {
     "ingest": lambda found: (
         "slices a second",
         {
-            "stored": found["storedPerSecond"],
-            "searchable": found["searchablePerSecond"],
-            "embedded alone": found["embeddedPerSecondAlone"],
+            f"{what}, threads: {threads}": one[key]
+            for threads, one in found["threads"].items()
+            for what, key in (
+                ("stored", "storedPerSecond"),
+                ("searchable", "searchablePerSecond"),
+                ("once all are stored", "afterwardsPerSecond"),
+                ("embedded alone", "embeddedPerSecond"),
+            )
         },
     ),
     "cstore": lambda found: ("images a second", found["medians"]["imagesPerSecond"]),

@@ -54,18 +54,28 @@ def _embed(found: dict[str, Any]) -> list[str]:
         )
         for name, one in found["runtimes"].items()
     ]
-    head = ("runtime", "ms a slice, batch 1", "batch 8", "of the FMA peak", "least cosine to the shipped", "mAP")
+    head = ("runtime", "ms a slice, batch 1", "batch 8", "of the FMA peak", "least cosine to fp32", "mAP")
     peaks = f"FMA in registers {_told(found['fmaGigaflops'])} GFLOP/s, a product of large matrices"
     notes = [
         f"{found['gigaflopsASlice']} GFLOP a slice; {peaks} {found['gemmGigaflops']}.",
-        f"To decode and prepare a slice takes {found['prepareMilliseconds']} ms.",
+        f"To decode and prepare a slice takes {found['prepareMilliseconds']['all']} ms: {_parts(found)}.",
         f"A process that embeds holds {found['residentMegabytes']} MB at most.",
     ]
     if found["labelledPictures"]:
         notes.append(
             f"mAP: {found['labelledPictures']:,} pictures of brain15 find others, not those of their own case."
         )
-    return [*_table(head, rows), "", *notes]
+    profiled = [
+        (name, kind, f"{100 * one['share']:.1f} %", _told(one["gigaflopsASecond"]))
+        for name, kinds in found["profile"].items()
+        for kind, one in list(kinds.items())[:6]
+    ]
+    where = _table(("in batches of 8", "operation", "of the time", "GFLOP/s"), profiled)
+    return [*_table(head, rows), "", *notes, "", *where]
+
+
+def _parts(found: dict[str, Any]) -> str:
+    return ", ".join(f"{step} {took}" for step, took in found["prepareMilliseconds"].items() if step != "all")
 
 
 def _told(value: float | None) -> str:
@@ -73,15 +83,21 @@ def _told(value: float | None) -> str:
 
 
 def _ingest(found: dict[str, Any]) -> list[str]:
-    keys = (
-        "images",
-        "associations",
-        "storedPerSecond",
-        "searchablePerSecond",
-        "embeddedPerSecondAlone",
-        "searchableOverEmbedded",
-    )
-    return _table(keys, [[found[key] for key in keys]])
+    rows = [
+        (
+            threads,
+            *(
+                one[key]
+                for key in ("storedPerSecond", "searchablePerSecond", "afterwardsPerSecond", "embeddedPerSecond")
+            ),
+            one["searchableOverEmbedded"],
+            one["afterwardsOverEmbedded"],
+        )
+        for threads, one in found["threads"].items()
+    ]
+    head = ("threads", "stored a second", "searchable", "once all are stored", "embedded alone", "searchable over that")
+    note = f"{found['images']:,} images over {found['associations']} associations."
+    return [note, "", *_table((*head, "once all are stored, over that"), rows)]
 
 
 def _cstore(found: dict[str, Any]) -> list[str]:
@@ -99,7 +115,7 @@ def _latency(found: dict[str, Any]) -> list[str]:
 
 
 def _backfill(found: dict[str, Any]) -> list[str]:
-    keys = ("images", "perSecond", "megabytesWarm", "megabytesAtTheEnd", "bytesGrownPerSlice")
+    keys = ("slices", "perSecond", "megabytesWarm", "megabytesAtTheEnd", "bytesGrownPerSlice")
     return _table(keys, [[found[key] for key in keys]])
 
 

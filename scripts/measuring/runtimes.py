@@ -6,10 +6,7 @@ from importlib import util
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
-from onnxruntime import quantization
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cbmir.embedding import load
@@ -25,59 +22,22 @@ if TYPE_CHECKING:
     Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 EAGER = "torch, as the papers ran it"
-SHIPPED = "ONNX Runtime fp32 (shipped)"
+EXACT = "ONNX Runtime fp32"
+SHIPPED = "ONNX Runtime int8 (shipped)"
 
 
-def runtimes(folder: Path, squares: NDArray[np.float32], threads: int) -> Iterator[tuple[str, Run]]:
-    """Yield every runtime that is installed; the squares, (n, 1, size, size), are what int8 is calibrated with."""
+def runtimes(threads: int) -> Iterator[tuple[str, Run]]:
+    """Yield every runtime that is installed."""
     file = MODEL / "model.onnx"
     yield EAGER, _in_torch(from_onnx(file))
     fused = from_onnx(file)
     _fuse(fused)
     yield "torch, batch norm fused, channels last", _in_torch(fused, last=True)
+    yield EXACT, load(MODEL, threads=threads, precision="fp32").embed
     yield SHIPPED, load(MODEL, threads=threads).embed
-    file = _folded(file, folder / "folded.onnx")
-    quantization.quantize_dynamic(file, folder / "dynamic.onnx", weight_type=quantization.QuantType.QUInt8)
-    yield "ONNX Runtime int8, dynamic", _in_onnx(folder / "dynamic.onnx", threads)
-    quantization.quantize_static(
-        file, folder / "static.onnx", _Calibration(squares), per_channel=True, reduce_range=True
-    )
-    yield "ONNX Runtime int8, calibrated", _in_onnx(folder / "static.onnx", threads)
     if util.find_spec("openvino"):
-        yield "OpenVINO fp32", _in_openvino(MODEL / "model.onnx", threads)
-        yield "OpenVINO int8, calibrated", _in_openvino(folder / "static.onnx", threads)
-
-
-def _folded(file: Path, into: Path) -> Path:
-    """Write the network with its batch norms folded into the convolutions, as it must be to be quantized well."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(into)
-    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    folded = onnx.load(into)
-    # shapes between the layers, which the quantizer finds out by itself and calls contradictory
-    del folded.graph.value_info[:]
-    onnx.save(folded, into)
-    return into
-
-
-class _Calibration(quantization.CalibrationDataReader):  # type: ignore[misc]
-    """Hands out squares, one at a time."""
-
-    def __init__(self, squares: NDArray[np.float32]) -> None:
-        self._squares = iter(squares)
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the next square, None after the last."""
-        square = next(self._squares, None)
-        return None if square is None else {"image": square[np.newaxis]}
-
-
-def _in_onnx(file: Path, threads: int) -> Run:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda batch: np.asarray(session.run(["embedding"], {"image": batch})[0], np.float32)
+        yield "OpenVINO fp32", _in_openvino(file, threads)
+        yield "OpenVINO int8", _in_openvino(MODEL / "model-int8.onnx", threads)
 
 
 def _in_openvino(file: Path, threads: int) -> Run:

@@ -35,7 +35,7 @@ def test_the_quick_measurement_of_the_runtimes_tells_each_one_s_share_of_the_pea
     pytest.importorskip("torch")
     assert bench.main(["--out", str(tmp_path), "embed", "--quick", "--rounds", "1"]) == 0
     found = json.loads((tmp_path / "embed.json").read_text(encoding="utf-8"))
-    assert found["runtimes"]["ONNX Runtime fp32 (shipped)"]["batch8"]["ofPeak"] is None or found["fmaGigaflops"] > 0
+    assert found["runtimes"]["ONNX Runtime int8 (shipped)"]["batch8"]["ofPeak"] is None or found["fmaGigaflops"] > 0
     assert "of the FMA peak" in capsys.readouterr().out
 
 
