@@ -11,7 +11,7 @@ import numpy as np
 
 from cbmir.errors import IndexUnusable
 from cbmir.store.forked import started_copy
-from cbmir.store.linked import EF_SEARCH, GROWTH, MOST_COMPARED, Linked
+from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 M = 32
 EF_CONSTRUCTION = 200
 """Enough for a graph that is linked in random order, at half the time of 400. For what arrives see MOST_UNSHUFFLED."""
+EF_SEARCH = 200
 SMALLEST_CAPACITY = 4096
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GROWTH = 1.5
-EF_SEARCH = 200
 MOST_DELETED = 0.2
 """Share of deleted vectors at which a rebuild pays: they are still visited."""
 
