@@ -6,13 +6,13 @@
     .venv/bin/python scripts/bench.py ingest        # slices a second from C-STORE to searchable
     .venv/bin/python scripts/bench.py cstore        # images per second by C-STORE, with and without the plugin
     .venv/bin/python scripts/bench.py latency       # Orthanc's own answers, with and without the plugin
-    .venv/bin/python scripts/bench.py backfill      # memory while an archive that was there before is taken in
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
-    .venv/bin/python scripts/bench.py compressed    # the same of "Index": "compressed"
+    .venv/bin/python scripts/bench.py compressed    # the same of "CompressedIndex": true
     .venv/bin/python scripts/bench.py query         # a whole search: ten patients, with and without filters
     .venv/bin/python scripts/bench.py answer        # GET /cbmir/similar in a real Orthanc, also while it saves
     .venv/bin/python scripts/bench.py scale         # how all of that, and a start, grow with the archive
 
+    .venv/bin/python scripts/bench.py backfill      # memory while an archive that was there before is taken in
     .venv/bin/python scripts/bench.py startup       # what a start takes, step by step
     .venv/bin/python scripts/bench.py click         # from the click in OHIF to the cards, among 10,000 slices
     .venv/bin/python scripts/bench.py expansion     # what query expansion adds to the time of a search
@@ -131,18 +131,9 @@ MEASUREMENTS = {
     ),
     "soak": Measurement("soak", {"minutes": ("minutes", 30, 1)}),
 }
-ALL = (
-    "embed",
-    "ingest",
-    "cstore",
-    "latency",
-    "backfill",
-    "index",
-    "compressed",
-    "query",
-    "answer",
-    "scale",
-)
+ALL = ("embed", "ingest", "cstore", "latency", "index", "compressed", "query", "answer", "scale")
+"""What needs idle cores, and fits into an hour."""
+
 LONGEST_SECONDS = 1200
 """After which a measurement of `all` is ended, so that one that hangs costs no other."""
 

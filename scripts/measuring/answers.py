@@ -201,6 +201,7 @@ def _stored(http: httpx.Client, catalogue: SqliteCatalogue, places: range, model
 
 
 def _is_ready(orthanc: OrthancProcess, images: int) -> bool:
+    assert orthanc.is_alive(), orthanc.log_text()[-2000:]
     if not orthanc.answers() or (status := orthanc.status()).get("state") != "running":
         return False
     return bool(status["reconciled"] and status["queued"] == 0 and status["indexed"] == images)

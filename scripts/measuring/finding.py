@@ -97,7 +97,10 @@ def measure(options: Namespace) -> dict[str, Any]:
 
 def compressed(options: Namespace) -> dict[str, Any]:
     """Return the same of an index of compressed vectors, whose nearest are compared in full."""
-    from cbmir.compressed import CompressedIndex  # noqa: PLC0415 - needs a package that few have
+    try:
+        from cbmir.compressed import CompressedIndex  # noqa: PLC0415 - needs a package that few have
+    except ImportError:
+        raise SystemExit("bench.py: compressed needs a package of its own: scripts/setup --compressed") from None
 
     def empty(folder: Path, truth: Truth) -> SliceIndex:
         return CompressedIndex(folder, dim=made.DIM, model=made.MODEL, vectors=truth.vectors, threads=THREADS)

@@ -45,10 +45,12 @@ def test_the_page_shows_what_there_is_between_its_marks(tmp_path: Path) -> None:
     here = {"date": "2026-11-29T00:00:00", "processor": "P", "cores": 2, "load": [0.5, 0, 0]}
     found = {"circumstances": here, "loadAfter": [0.7, 0, 0], "steps": {}}
     (tmp_path / "startup.json").write_text(json.dumps(found), encoding="utf-8")
+    (tmp_path / "query.json").write_text(json.dumps(found), encoding="utf-8")
     report.write(tmp_path, page)
     report.write(tmp_path, page)
     text = page.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{report.BEGIN}\n\n### startup\n")
+    assert text.startswith(f"before\n{report.BEGIN}\n\n### query\n\nMeasured by an earlier version")
+    assert "### startup\n" in text
     assert text.endswith(f"{report.END}\nafter\n")
     assert "old" not in text
 
