@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from measuring.runtimes import Run
 
+    Taken = dict[str, dict[int, list[tuple[float, float]]]]
+    """Seconds a slice, by the clock and of processor, of each turn: by runtime and size of batch."""
+
 BATCHES = (1, 8)
 LIKENESS = 32
 """Squares by which runtimes are compared."""
@@ -57,7 +60,7 @@ def measure(options: Namespace) -> dict[str, Any]:
     )
     labelled = Labelled.sample(options.pictures, card["size"])
     runs = dict(runtimes(threads))
-    seconds, gemm, fma = _timed(runs, squares, options.rounds, threads)
+    taken, gemm, fma = _timed(runs, squares, options.rounds, threads)
     exact = runs[EXACT](squares)
     kept = {
         name: {
@@ -77,7 +80,7 @@ def measure(options: Namespace) -> dict[str, Any]:
         "prepareMilliseconds": preparing(),
         "residentMegabytes": resident_megabytes(EMBEDDING_PROCESS.format(model=MODEL, threads=threads)),
         "labelledPictures": None if labelled is None else len(labelled.squares),
-        "runtimes": {name: {**kept[name], **_figures(seconds, name, work, fma)} for name in runs},
+        "runtimes": {name: {**kept[name], **_figures(taken, name, work, fma)} for name in runs},
         "profile": {
             name: profile(MODEL / described["file"], squares[: max(BATCHES)], threads)
             for name, described in ((EXACT, card), (SHIPPED, card["int8"]))
@@ -85,36 +88,34 @@ def measure(options: Namespace) -> dict[str, Any]:
     }
 
 
-def _figures(
-    seconds: dict[str, dict[int, list[float]]], name: str, work: float, fma: float | None
-) -> dict[str, dict[str, float | None]]:
+def _figures(taken: Taken, name: str, work: float, fma: float | None) -> dict[str, dict[str, float | None]]:
     """Return the medians of a runtime by size of batch; `work` and `fma` are GFLOP a slice and GFLOP/s."""
-    medians = {
-        size: (statistics.median(some), statistics.median(seconds[EAGER][size])) for size, some in seconds[name].items()
-    }
-    return {
-        f"batch{size}": {
-            "milliseconds": round(1000 * one, 2),
-            "againstEager": round(eager / one, 2),
-            "ofPeak": None if fma is None else round(work / one / fma, 2),
+    found: dict[str, dict[str, float | None]] = {}
+    for size in BATCHES:
+        (one, busy), (eager, eager_busy) = (np.median(taken[who][size], axis=0) for who in (name, EAGER))
+        found[f"batch{size}"] = {
+            "milliseconds": round(1000 * float(one), 2),
+            "againstEager": round(float(eager / one), 2),
+            "ofPeak": None if fma is None else round(float(work / one / fma), 2),
+            "processorMilliseconds": round(1000 * float(busy), 2),
+            "processorAgainstEager": round(float(eager_busy / busy), 2),
         }
-        for size, (one, eager) in medians.items()
-    }
+    return found
 
 
 def _timed(
     runs: dict[str, Run], squares: NDArray[np.float32], rounds: int, threads: int
-) -> tuple[dict[str, dict[int, list[float]]], float, float | None]:
+) -> tuple[Taken, float, float | None]:
     """Return the seconds a slice of each runtime by size of batch, in turns, and the machine's GEMM and FMA peak."""
-    seconds: dict[str, dict[int, list[float]]] = {name: {size: [] for size in BATCHES} for name in runs}
+    taken: Taken = {name: {size: [] for size in BATCHES} for name in runs}
     gemm, fma = [], []
     for _ in range(rounds):
         gemm.append(gemm_gigaflops())
         fma.append(fma_gigaflops(threads))
         for size in BATCHES:
             for name, run in runs.items():
-                start = time.perf_counter()
+                start, busy = time.perf_counter(), time.process_time()
                 run(squares[:size])
-                seconds[name][size].append((time.perf_counter() - start) / size)
+                taken[name][size].append(((time.perf_counter() - start) / size, (time.process_time() - busy) / size))
     measured = [one for one in fma if one is not None]
-    return seconds, statistics.median(gemm), statistics.median(measured) if measured else None
+    return taken, statistics.median(gemm), statistics.median(measured) if measured else None
