@@ -131,8 +131,8 @@ def test_pictures_are_those_that_the_plugin_prepares(orthanc: OrthancProcess, tr
 
 def test_nothing_that_names_a_patient_is_kept_on_disk(cohort: Path, trained: Path) -> None:
     names = {f.parts[len(cohort.parts)].encode() for f in cohort.rglob("*.dcm")} | {b"Demo^"}
-    kept = [*(trained.parent.parent).rglob("*.npz"), trained / "orthanc.csv"]
-    kept += (trained.parent.parent).rglob("cache/orthanc/*.json")
+    kept = [*(trained.parent).rglob("*.npz"), trained / "orthanc.csv"]
+    kept += (trained.parent).rglob("cache/orthanc/*.json")
     assert len(kept) > 10
     assert not any(column.startswith("Patient") for column in rows(trained / "orthanc.csv")[0])
     for file in kept:
