@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cbmir.classifier import Classifier
-from cbmir.errors import ModelError, Unavailable
+from cbmir.errors import BadRequest, ModelError, Unavailable
 from cbmir.units import are_units
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ class Embedder:
 
         Raises
         ------
-        Unavailable
+        BadRequest
             The model was exported without this.
 
         """
         if self.head is None:
-            raise Unavailable("the model cannot say which places of a picture its embedding comes from")
+            raise BadRequest("the model in use cannot say which places of a picture its embedding comes from")
         marked = np.zeros(features.shape[1:], np.float32) if region is None else region
         (cells,) = self.head(["cells"], features=features[np.newaxis], region=marked[np.newaxis, np.newaxis])
         first: NDArray[np.float32] = cells[0]

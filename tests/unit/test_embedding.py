@@ -15,7 +15,7 @@ from parts import units
 
 import cbmir
 from cbmir.embedding import Embedder, card_id, load
-from cbmir.errors import ModelError, Unavailable
+from cbmir.errors import BadRequest, ModelError
 from cbmir.instance import Limits, read
 from cbmir.pixels import Slice, prepare
 from cbmir.settings import Settings
@@ -187,7 +187,7 @@ def test_a_model_without_head_or_classifier_does_without(tmp_path: Path) -> None
     describe(tmp_path)
     embedder = load(tmp_path)
     assert embedder.classifier is None
-    with pytest.raises(Unavailable, match="cannot say which places"):
+    with pytest.raises(BadRequest, match="cannot say which places"):
         embedder.cells(embedder.features(squares(1)[0]))
 
 
