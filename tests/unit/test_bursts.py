@@ -50,6 +50,10 @@ def test_a_burst_that_does_not_end_holds_up_the_indexing_for_a_minute_only(day: 
     assert day.now - begun == pytest.approx(PATIENCE_SECONDS, abs=0.2)
     day.receive(1000, per_second=100)
     assert not day.bursts.hold_up()
+    assert day.bursts.goes_on()
+    day.now += BURST_SECONDS
+    assert not day.bursts.hold_up()
+    assert not day.bursts.goes_on()
 
 
 def test_the_next_burst_holds_it_up_again(day: Day) -> None:

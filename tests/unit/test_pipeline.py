@@ -213,6 +213,18 @@ def test_the_next_batches_are_read_and_embedded_while_one_is_recorded_and_no_mor
     assert done == 24
 
 
+def test_in_turn_nothing_is_read_ahead(orthanc: OrthancDouble) -> None:
+    stored = [orthanc.store(plain(number)) for number in range(10)]
+    network = Recorder()
+    given = Pipeline(Reader(Archive(orthanc), Settings()), tiny_embedder(network), 4).outcomes(stored, in_turn=True)
+    done, batches = 0, 0
+    for outcome in given:
+        done, batches = done + (outcome is not None), batches + (outcome is None)
+        assert len(network.batches) == batches
+        assert sum(call.startswith("file of") for call in orthanc.calls) == min(10, 4 * batches)
+    assert done == 10
+
+
 def test_who_closes_early_reads_no_further_and_leaves_no_thread(orthanc: OrthancDouble) -> None:
     stored = [
         orthanc.store(mr_slice(number=number, pixels=np.stack([picture(n) for n in range(9)]))) for number in range(3)

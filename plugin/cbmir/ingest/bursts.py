@@ -33,3 +33,7 @@ class Bursts:
             return False
         self._since = self._since if self._since is not None else now
         return now - self._since < PATIENCE_SECONDS
+
+    def goes_on(self) -> bool:
+        """Return whether there was a burst when `hold_up` was last asked, however long it goes on."""
+        return self._since is not None

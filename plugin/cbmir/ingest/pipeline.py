@@ -81,15 +81,17 @@ class Pipeline:
         self._embedder = embedder
         self._batch_size = batch_size
 
-    def outcomes(self, orthanc_ids: Iterable[str]) -> Generator[Outcome | None]:
+    def outcomes(self, orthanc_ids: Iterable[str], *, in_turn: bool = False) -> Generator[Outcome | None]:
         """Yield one outcome for each instance, in any order; None after each batch that the network had.
 
-        The ids are taken on a thread that reads ahead. To close this waits for a frame and a batch at most.
+        The ids are taken on a thread that reads ahead. To close this waits for a frame and a batch at most. `in_turn`:
+        a batch is read, embedded and recorded before the next is begun, which takes one core and not two.
         """
         closed = threading.Event()
         with ThreadPoolExecutor(2, "cbmir-ahead") as threads:
             try:
-                for batch in self._embedded(self._batches(orthanc_ids, closed), threads):
+                batches = self._batches(orthanc_ids, closed)
+                for batch in map(self._through_network, batches) if in_turn else self._embedded(batches, threads):
                     if batch.squares:
                         yield None
                     for one in batch.finished:
