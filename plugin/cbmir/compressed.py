@@ -76,6 +76,9 @@ class CompressedGraph(Linked):
         size = count * np.dtype(np.int64).itemsize
         return cls(linked, np.fromfile(path, np.int64, offset=path.stat().st_size - size))
 
+    def prepare_to_save(self) -> None:
+        """As Linked.prepare_to_save: there is nothing to do."""
+
     def saving(self, path: Path) -> Callable[[], int]:
         """As Linked.saving. It is all written at once: no other thread waits for that."""
         with path.open("wb") as file:

@@ -121,6 +121,7 @@ class SliceIndex:
 
     def _save(self, path: Path) -> tuple[dict[str, object], int]:
         """Write the graph to a file. Return facts for its manifest, and how long the file should be."""
+        self._graph.prepare_to_save()
         with self._lock.read():
             graph = self._graph
             facts: dict[str, object] = {

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ LIMIT_SECONDS = 600.0
 """After which a copy that has not ended is ended."""
 
 LOOK_SECONDS = 0.02
+
+LARGE = 64 * 2**20
+"""Bytes of memory in one piece from which on it is worth holding in large pages."""
+
+LARGE_PAGE = 2 * 2**20
+_MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _PR_SET_PDEATHSIG = 1
@@ -42,6 +49,28 @@ def prepare() -> None:
 def is_prepared() -> bool:
     """Return whether this process may be copied at any moment."""
     return os.environ.get(_BLAS_THREADS) == "1"
+
+
+def gather_pages() -> None:
+    """Have the system hold what is large in pages of 2 MB: to copy a process of 1.4 GB then takes 2 ms, not 100.
+
+    That takes some seconds where it was not so yet, in which no other thread waits. madvise(2); before Linux 6.1, and
+    where large pages are switched off, nothing changes.
+    """
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+        # proc(5): addresses, permissions, offset, device, inode, and the name of what is not simply memory
+        addresses, permissions, *others = line.split()
+        start, end = (int(text, 16) for text in addresses.split("-"))
+        if permissions != "rw-p" or len(others) > 3 or end - start < LARGE:
+            continue
+        _advise(start, end - start, _MADV_HUGEPAGE)
+        # one by one: the system gives up at the first that nothing is in
+        for page in range(-(-start // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE):
+            _advise(page, LARGE_PAGE, _MADV_COLLAPSE)
+
+
+def _advise(start: int, size: int, advice: int) -> None:
+    _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), advice)
 
 
 class Copy:

@@ -10,7 +10,7 @@ import hnswlib
 import numpy as np
 
 from cbmir.errors import IndexUnusable
-from cbmir.store.forked import started_copy
+from cbmir.store.forked import gather_pages, started_copy
 from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Graph(Linked):
         if len(graph) != count:
             raise IndexUnusable("the snapshot holds another number of vectors than its manifest says")
         return graph
+
+    def prepare_to_save(self) -> None:
+        """As Linked.prepare_to_save: the copy of the process that saves is made sooner then."""
+        gather_pages()
 
     def saving(self, path: Path) -> Callable[[], int]:
         """As Linked.saving: a copy of the process writes, where there can be one."""

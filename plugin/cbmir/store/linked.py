@@ -65,6 +65,10 @@ class Linked(ABC):
         """Return the graph in a file that is known to be whole. Raises IndexUnusable if it holds another number."""
 
     @abstractmethod
+    def prepare_to_save(self) -> None:
+        """Do what may take long before, and may be done while others search and change it."""
+
+    @abstractmethod
     def saving(self, path: Path) -> Callable[[], int]:
         """Begin to write the graph to a file, as it is now.
 
