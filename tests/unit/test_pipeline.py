@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from parts import DIM, tiny_embedder, tiny_session
 from cbmir.archive import Archive
 from cbmir.ingest.pipeline import Gone, Outcome, Pipeline, Postponed
 from cbmir.ingest.reader import Reader
+from cbmir.instance import Instance
 from cbmir.records import Embedded, Settled
 from cbmir.settings import Settings
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cbmir.embedding import Session
+    from cbmir.records import Series
 
 
 @pytest.fixture
@@ -112,6 +115,29 @@ def test_frames_go_to_their_own_instance_however_the_batches_fall(orthanc: Ortha
         expected = outcomes(single, [last])[last]
         assert isinstance(expected, Embedded)
         np.testing.assert_allclose(outcome.vectors[counts[number]], expected.vectors[1], atol=1e-5)
+
+
+class Frugal(Reader):
+    """A reader that counts how many files of others are in memory whenever it reads one."""
+
+    most = 0
+
+    def open(self, orthanc_id: str) -> tuple[Instance, Series]:
+        gc.collect()
+        self.most = max(self.most, sum(type(one) is Instance for one in gc.get_objects()))
+        return super().open(orthanc_id)
+
+
+@pytest.mark.parametrize("in_turn", [True, False])
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_file_is_let_go_of_once_its_frames_are_read(orthanc: OrthancDouble, *, empty: bool, in_turn: bool) -> None:
+    # a file may have half a gigabyte, and the black ones of a batch were all kept until its end
+    every = [np.zeros((64, 64), np.uint16) if empty else picture(number) for number in range(16)]
+    stored = [orthanc.store(mr_slice(number=number, pixels=pixels)) for number, pixels in enumerate(every)]
+    reader = Frugal(Archive(orthanc), Settings())
+    found = [one for one in Pipeline(reader, tiny_embedder(), 4).outcomes(stored, in_turn=in_turn) if one is not None]
+    assert {type(one) for one in found} == {Settled if empty else Embedded}
+    assert reader.most <= 1
 
 
 def test_an_instance_of_many_frames_gives_signs_of_life(orthanc: OrthancDouble) -> None:

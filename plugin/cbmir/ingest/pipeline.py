@@ -49,16 +49,24 @@ Outcome = Embedded | Gone | Settled | Postponed
 
 @dataclass(slots=True)
 class _Job:
-    """An instance whose frames are on their way through the network."""
+    """An instance whose frames are on their way through the network; its file is let go of once they are read."""
 
     orthanc_id: str
-    instance: Instance
+    sop_instance_uid: str
+    number_of_frames: int
     series: Series
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     windows: dict[int, Window] = field(default_factory=dict)
     sketches: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-    left_out: list[CbmirError] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    failed: bool = False
     memory_ran_out: bool = False
+
+    def leave_out(self, error: CbmirError) -> None:
+        """Note why a frame is left out; not the error itself, whose traceback would keep the file in memory."""
+        self.left_out.append(str(error))
+        if not isinstance(error, UnsupportedSlice):
+            self.failed = True
 
 
 _Square = tuple[_Job, int, "NDArray[np.float32]"]
@@ -73,7 +81,7 @@ class _Batch:
 
 
 class Pipeline:
-    """Turns Orthanc ids into outcomes, holding at most three batches of squares in memory."""
+    """Turns Orthanc ids into outcomes, holding at most three batches of squares and one file in memory."""
 
     def __init__(self, reader: Reader, embedder: Embedder, batch_size: int) -> None:
         """Take where instances come from and the network they go through."""
@@ -124,25 +132,24 @@ class Pipeline:
         """Yield the prepared frames of the instances, a batch at a time: a file may hold thousands."""
         batch = _Batch()
         for orthanc_id in orthanc_ids:
-            opened = self._open(orthanc_id)
-            if isinstance(opened, _Job):
-                for number, square in self._squares(opened):
-                    if closed.is_set():
-                        return
-                    batch.squares.append((opened, number, square))
-                    if len(batch.squares) == self._batch_size:
-                        yield batch
-                        batch = _Batch()
+            opened, squares = self._open(orthanc_id)
+            for square in squares:
+                if closed.is_set():
+                    return
+                batch.squares.append(square)
+                if len(batch.squares) == self._batch_size:
+                    yield batch
+                    batch = _Batch()
             batch.finished.append(opened)
             if closed.is_set():
                 return
         yield batch
 
-    def _squares(self, job: _Job) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield the number and square of each frame that can be prepared; note why the others cannot."""
-        for number in range(1, job.instance.number_of_frames + 1):
+    def _squares(self, job: _Job, instance: Instance) -> Iterator[_Square]:
+        """Yield the square of each frame that can be prepared; note why the others cannot."""
+        for number in range(1, instance.number_of_frames + 1):
             try:
-                image = job.instance.frame(number)
+                image = instance.frame(number)
                 square = prepare(image, self._embedder.size)
                 if (window := shown_window(image)) is not None:
                     job.windows[number] = window
@@ -150,28 +157,30 @@ class Pipeline:
                 job.memory_ran_out = True
                 return
             except CbmirError as error:
-                job.left_out.append(error)
+                job.leave_out(error)
             except Exception as error:  # noqa: BLE001 - one odd frame must not stop the others
-                job.left_out.append(UnreadableSlice(f"the frame cannot be prepared ({type(error).__name__})"))
+                job.leave_out(UnreadableSlice(f"the frame cannot be prepared ({type(error).__name__})"))
             else:
                 job.sketches[number] = sketch(square)
-                yield number, square
+                yield job, number, square
 
-    def _open(self, orthanc_id: str) -> _Job | Outcome:
+    def _open(self, orthanc_id: str) -> tuple[_Job | Outcome, Iterable[_Square]]:
+        """Return an instance with its squares, or what comes of it without any."""
         try:
-            job = _Job(orthanc_id, *self._reader.open(orthanc_id))
+            instance, series = self._reader.open(orthanc_id)
             reach("fetched")
         except NotFound:
-            return Gone(orthanc_id)
+            return Gone(orthanc_id), ()
         except UnsupportedSlice as error:
-            return Settled(orthanc_id, "skipped", str(error))
+            return Settled(orthanc_id, "skipped", str(error)), ()
         except UnreadableSlice as error:
-            return Settled(orthanc_id, "failed", str(error))
+            return Settled(orthanc_id, "failed", str(error)), ()
         except CbmirError as error:
-            return Postponed(orthanc_id, str(error))
+            return Postponed(orthanc_id, str(error)), ()
         except Exception as error:  # noqa: BLE001 - one odd instance must not stop the others
-            return Postponed(orthanc_id, f"reading failed ({type(error).__name__})")
-        return job
+            return Postponed(orthanc_id, f"reading failed ({type(error).__name__})"), ()
+        job = _Job(orthanc_id, instance.sop_instance_uid, instance.number_of_frames, series)
+        return job, self._squares(job, instance)
 
     def _embed(self, squares: list[_Square]) -> None:
         """Give each job its vectors; if the batch fails, slice by slice, so that only the poisoned one does."""
@@ -183,7 +192,7 @@ class Pipeline:
                 for one in squares:
                     self._embed([one])
             else:
-                squares[0][0].left_out.append(UnreadableSlice(f"the network refused it ({type(error).__name__})"))
+                squares[0][0].leave_out(UnreadableSlice(f"the network refused it ({type(error).__name__})"))
             return
         for (job, number, _), vector in zip(squares, vectors, strict=True):
             job.vectors[number] = vector
@@ -194,13 +203,12 @@ def _outcome(job: _Job) -> Outcome:
     if job.memory_ran_out:
         return Postponed(job.orthanc_id, "there was not enough memory for it")
     if not job.vectors:
-        skipped = all(isinstance(error, UnsupportedSlice) for error in left_out)
-        return Settled(job.orthanc_id, "skipped" if skipped else "failed", str(left_out[0]))
+        return Settled(job.orthanc_id, "failed" if job.failed else "skipped", left_out[0])
     return Embedded(
         job.orthanc_id,
-        job.instance.sop_instance_uid,
+        job.sop_instance_uid,
         job.series,
-        job.instance.number_of_frames,
+        job.number_of_frames,
         job.vectors,
         f"{len(left_out)} frames left out: {left_out[0]}" if left_out else None,
         job.windows,
