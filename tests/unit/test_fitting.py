@@ -76,6 +76,9 @@ def test_a_fit_tells_classes_that_the_trunk_never_learnt(table: str, trunk: Path
 def test_what_cannot_be_fitted_is_said(table: str, trunk: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="three classes or more, here are 2"):
         run(table, trunk, tmp_path, "--classes", "lying,standing")
+    # one fit is all there is: a second epoch would never come, and the run never end
+    with pytest.raises(ValueError, match="64:1"):
+        run(table, trunk, tmp_path, "--stages", "64:2")
     state = run(table, trunk, tmp_path)
     torch.save({**state, "labels": ["x", "y", "z"]}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="other classes"):

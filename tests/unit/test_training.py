@@ -127,6 +127,14 @@ def test_an_eight_bit_network_that_finds_worse_is_left_out(
     assert (tmp_path / "model-int8.onnx").exists() == (lost == 0)
 
 
+def test_an_eight_bit_network_that_no_pictures_can_judge_is_left_out(table: str, tmp_path: Path) -> None:
+    # of few patients held out, no two may share a class: a candidate was then not made at all, after all its training
+    write_onnx(Network(Architecture(("a", "b"), 8, side=32)).eval(), tmp_path / "model.onnx")
+    alone = read(f"{table}:group=0", columns_of(evaluate.arguments(["--gallery", table, "--queries", table])))
+    assert eight_bit.add(tmp_path, 32, alone, alone) is None
+    assert not (tmp_path / "model-int8.onnx").exists()
+
+
 def test_a_checkpoint_of_other_classes_is_refused(table: str, tmp_path: Path) -> None:
     run(table, tmp_path, "--stop-after", "1")
     with pytest.raises(ValueError, match="other classes"):
