@@ -91,7 +91,8 @@ def export(options: argparse.Namespace) -> None:
             check = read(options.int8_check, columns) if options.int8_check else None
             if described := eight_bit.add(made, side, read(options.int8, columns), check):
                 written["int8"] = described
-        (options.out / card.CELLS).unlink(missing_ok=True)
+        for name in (card.CELLS, eight_bit.FILE):
+            (options.out / name).unlink(missing_ok=True)
         for file in made.iterdir():
             file.replace(options.out / file.name)
     card.write(written, options.out)

@@ -56,6 +56,7 @@ def quantize(options: argparse.Namespace) -> dict[str, Any]:
         told["classifier"] |= card.described(made / card.CLASSIFIER)
         told.pop("int8", None)
         told |= {"int8": described} if described else {}
+        (options.folder / eight_bit.FILE).unlink(missing_ok=True)
         for file in made.iterdir():
             file.replace(options.folder / file.name)
     card.write(told, options.folder)

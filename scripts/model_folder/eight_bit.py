@@ -20,6 +20,7 @@ from evaluation.embedded import embedded
 from evaluation.ranked import evaluate
 from evaluation.systems import System
 from model_folder import card
+from sources.csv_table import TableError
 from sources.slice_files import picture
 
 if TYPE_CHECKING:
@@ -47,13 +48,18 @@ def add(folder: Path, side: int, ranges: Sequence[Row], check: Sequence[Row] | N
     """Write FILE beside the network of a folder; return what the card says of it.
 
     None, and no such file, where it is worse by more than MOST_LOST than the exact network with the pictures of `check`
-    or, without such, with those of `ranges` that the ranges were not found by.
+    or, without such, with those of `ranges` that the ranges were not found by; or where these cannot tell.
     """
     order = [ranges[place] for place in np.random.default_rng(0).permutation(len(ranges))]
     write(folder / card.MODEL, folder / FILE, [picture(row.file, side) for row in order[:CALIBRATION]])
     others = order[CALIBRATION:] or order if check is None else check
     some = [others[place] for place in np.random.default_rng(1).permutation(len(others))[:COMPARED]]
-    found = compare(folder / card.MODEL, folder / FILE, some, side)
+    try:
+        found = compare(folder / card.MODEL, folder / FILE, some, side)
+    except TableError as error:
+        print(f"int8: left out, the plugin runs the exact network: {error}")
+        (folder / FILE).unlink()
+        return None
     print(f"int8: mAP {found['mAP']:.4f}, exact {found['exactMAP']:.4f}; cosine {found['leastCosine']:.4f} at least")
     if found["exactMAP"] - found["mAP"] > MOST_LOST:
         print(f"It loses more than {MOST_LOST} of mAP: left out, the plugin runs the exact network")

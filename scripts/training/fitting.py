@@ -47,8 +47,8 @@ class Fitter:
     def __init__(self, recipe: Recipe, rows: Sequence[Row], *, seed: int = 0, **options: Any) -> None:
         """Take the rows, and fill the trunks from `init`, or from the shipped model.
 
-        Options: cache (folder of pictures), init (see initial_weights). Raises ValueError if rows are of two classes, or
-        if the recipe has more than one epoch.
+        Options: cache (folder of pictures), init (see initial_weights). Raises ValueError if rows are of two classes
+        or the recipe is of more than one epoch.
         """
         if recipe.schedule.epochs != 1:
             raise ValueError(f"a fit is one epoch: write its stages as {recipe.network.side}:1")
