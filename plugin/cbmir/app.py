@@ -125,18 +125,16 @@ class App:
             self._settings, threads=self._settings.threads or max(1, (os.cpu_count() or 1) // 2)
         )
         directory = Path(settings.data_directory)
-        catalogue = open_catalogue(settings, self._log)
-        reader = Reader(self._archive, settings)
-        loading = partial(load, runtime=settings.runtime, threads=settings.threads, precision=settings.precision)
-        spaces = open_spaces(catalogue, reader, settings, loading)
-        audit = open_audit(settings, directory, self._log)
-        try:
-            self._serve(catalogue, reader, spaces, audit)
-        finally:
-            self._state.services = None
-            self._state.name = "stopped"
-            catalogue.close()
-            audit.close()
+        with contextlib.closing(open_catalogue(settings, self._log)) as catalogue:
+            reader = Reader(self._archive, settings)
+            loading = partial(load, runtime=settings.runtime, threads=settings.threads, precision=settings.precision)
+            spaces = open_spaces(catalogue, reader, settings, loading)
+            with contextlib.closing(open_audit(settings, directory, self._log)) as audit:
+                try:
+                    self._serve(catalogue, reader, spaces, audit)
+                finally:
+                    self._state.services = None
+                    self._state.name = "stopped"
 
     def _serve(self, catalogue: Catalogue, reader: Reader, spaces: Spaces, audit: Audit) -> None:
         """Bring the index in step with the catalogue, then answer and index until Orthanc stops."""

@@ -140,6 +140,8 @@ def test_where_the_package_of_the_compressed_index_is_missing_the_plugin_says_wh
     app = started(house.app(compressed_index=True))
     assert status(app)["state"] == "disabled"
     assert "scripts/install --compressed" in status(app)["reason"]
+    held = [descriptor.readlink() for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
+    assert not [file for file in held if house.directory in file.parents], "what does not run holds nothing open"
 
 
 def test_a_compressed_index_takes_the_place_of_one_that_is_not(house: House) -> None:
