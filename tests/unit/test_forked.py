@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import mmap
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cbmir.store import forked
@@ -94,27 +92,37 @@ def test_numpy_has_no_threads_of_its_own_in_a_prepared_process() -> None:
     assert done.stdout.split() == ["1", "True"]
 
 
-def large_pages() -> int:
-    """Return the kilobytes of this process that are in large pages."""
+GATHERING = """
+import mmap
+from pathlib import Path
+import numpy as np
+from cbmir.store import forked
+
+def large_pages():
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages"))
+
+with mmap.mmap(-1, 2 * forked.LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+    # small pages, of which the second half is never touched
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    numbers = np.frombuffer(memory, np.int64, count=forked.LARGE // 8)
+    numbers[:] = np.arange(len(numbers))
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    before = large_pages()
+    forked.gather_pages()
+    print(large_pages() - before)
+    assert np.array_equal(numbers, np.arange(len(numbers)))
+    del numbers
+"""
+"""In a process of its own, as all that is large there is gathered; tells how many kilobytes were."""
 
 
 def test_what_is_large_is_gathered_into_large_pages_and_keeps_its_content() -> None:
     switch = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not switch.exists() or "[never]" in switch.read_text(encoding="ascii"):
         pytest.skip("large pages are switched off")
-    with mmap.mmap(-1, 2 * forked.LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        # small pages, of which the second half is never touched
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-        numbers = np.frombuffer(memory, np.int64, count=forked.LARGE // 8)
-        numbers[:] = np.arange(len(numbers))
-        memory.madvise(mmap.MADV_HUGEPAGE)
-        before = large_pages()
-        forked.gather_pages()
-        gathered = large_pages() - before
-        assert np.array_equal(numbers, np.arange(len(numbers)))
-        del numbers
+    told = subprocess.run([sys.executable, "-c", GATHERING], cwd=PLUGIN, capture_output=True, check=True)
+    gathered = int(told.stdout)
     if not gathered:
         pytest.skip("before Linux 6.1")
     assert forked.LARGE // 1024 * 0.5 < gathered <= forked.LARGE // 1024 + 4096
