@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
@@ -40,6 +41,8 @@ class SliceIndex:
         self.dim = dim
         self._threads = threads
         self._lock = ReadWriteLock()
+        # for a rebuild to wait for the end of a saving: to wait as a writer would hold up every search meanwhile
+        self._saving = threading.Lock()
         self._graph = self.KIND.empty(dim)
         self._missed: Missed | None = None
         self.changes_since_snapshot = 0
@@ -64,7 +67,7 @@ class SliceIndex:
         What is added and removed meanwhile is made up for at the end; so `live` must read the labels when it is called.
         """
         missed: Missed = deque()
-        with self._lock.write():
+        with self._saving, self._lock.write():
             self._missed = missed
         labels = live()
         graph = self.KIND.empty(self.dim, int(len(labels) * GROWTH))
@@ -73,7 +76,7 @@ class SliceIndex:
         graph.unshuffled = 0
         while len(missed) > FEW_CHANGES:
             missed.popleft()(graph)
-        with self._lock.write():
+        with self._saving, self._lock.write():
             # if it was restored or rebuilt meanwhile, this graph knows less
             if self._missed is missed:
                 for change in missed:
@@ -122,7 +125,7 @@ class SliceIndex:
     def _save(self, path: Path) -> tuple[dict[str, object], int]:
         """Write the graph to a file. Return facts for its manifest, and how long the file should be."""
         self._graph.prepare_to_save()
-        with self._lock.read():
+        with self._saving, self._lock.read():
             graph = self._graph
             facts: dict[str, object] = {
                 "count": len(graph),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -596,6 +597,34 @@ def test_a_missing_directory_is_an_error_that_can_pass(tmp_path: Path) -> None:
 
 
 # ---- threads ----
+
+
+def test_searches_go_on_while_a_rebuild_waits_for_the_index_to_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Vectors(random_rows(50))
+    index = make(tmp_path, source)
+    begun, go_on, save = threading.Event(), threading.Event(), index.KIND.saving
+
+    def slow(graph: Any, path: Path) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return save(graph, path)
+
+    monkeypatch.setattr(index.KIND, "saving", slow)
+    with ThreadPoolExecutor(3) as threads:
+        saved = threads.submit(index.snapshot)
+        assert begun.wait(30)
+        rebuilt = threads.submit(index.rebuild, source.live, source)
+        time.sleep(0.2)
+        try:
+            labels, _ = threads.submit(index.search, source.rows[7], 3).result(10)
+        finally:
+            go_on.set()
+        saved.result(30)
+        rebuilt.result(30)
+    assert labels[0] == 7
+    assert len(index) == 50
 
 
 def test_searches_go_on_while_vectors_come_go_and_are_saved(tmp_path: Path) -> None:
