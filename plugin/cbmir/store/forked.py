@@ -28,6 +28,7 @@ LARGE = 64 * 2**20
 """Bytes of memory in one piece from which on it is worth holding in large pages."""
 
 LARGE_PAGE = 2 * 2**20
+_MAPS = Path("/proc/self/maps")
 _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
@@ -54,10 +55,12 @@ def is_prepared() -> bool:
 def gather_pages() -> None:
     """Have the system hold what is large in pages of 2 MB: to copy a process of 1.4 GB then takes 2 ms, not 100.
 
-    That takes some seconds where it was not so yet, in which no other thread waits. madvise(2); before Linux 6.1, and
-    where large pages are switched off, nothing changes.
+    That takes some seconds where it was not so yet, in which no other thread waits. madvise(2); before Linux 6.1, where
+    large pages are switched off, and where /proc is not there to tell what memory there is, nothing changes.
     """
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+    if not _MAPS.exists():
+        return
+    for line in _MAPS.read_text(encoding="utf-8", errors="replace").splitlines():
         # proc(5): addresses, permissions, offset, device, inode, and the name of what is not simply memory
         addresses, permissions, *others = line.split()
         start, end = (int(text, 16) for text in addresses.split("-"))
