@@ -56,12 +56,14 @@ def test_without_its_model_the_plugin_is_disabled(make_orthanc: Callable[..., Or
     assert_disabled(orthanc, "no usable model in", tmp_path)
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_with_an_altered_model_the_plugin_is_disabled(
-    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
+    make_orthanc: Callable[..., OrthancProcess], tmp_path: Path, precision: str
 ) -> None:
-    orthanc = make_orthanc()
+    orthanc = make_orthanc({"Precision": precision})
     models = copied_model(orthanc, tmp_path / "models")
-    network = models / json.loads((models / "card.json").read_text())["file"]
+    card = json.loads((models / "card.json").read_text())
+    network = models / {"fp32": card, "int8": card["int8"]}[precision]["file"]
     network.write_bytes(network.read_bytes() + b"\0")
     orthanc.start()
     assert_disabled(orthanc, "is not the file its card describes", tmp_path)

@@ -28,6 +28,7 @@ LARGE = 64 * 2**20
 """Bytes of memory in one piece from which on it is worth holding in large pages."""
 
 LARGE_PAGE = 2 * 2**20
+PAUSE_SECONDS = 0.002
 _MAPS = Path("/proc/self/maps")
 _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25
 
@@ -55,8 +56,8 @@ def is_prepared() -> bool:
 def gather_pages() -> None:
     """Have the system hold what is large in pages of 2 MB: to copy a process of 1.4 GB then takes 2 ms, not 100.
 
-    That takes some seconds where it was not so yet, in which no other thread waits. madvise(2); before Linux 6.1, where
-    large pages are switched off, and where /proc is not there to tell what memory there is, nothing changes.
+    That takes some seconds where it was not so yet, in which no other thread waits for long. madvise(2); before Linux
+    6.1, where large pages are switched off, and where /proc does not tell what memory there is, nothing changes.
     """
     if not _MAPS.exists():
         return
@@ -70,6 +71,8 @@ def gather_pages() -> None:
         # one by one: the system gives up at the first that nothing is in
         for page in range(-(-start // LARGE_PAGE) * LARGE_PAGE, end - LARGE_PAGE + 1, LARGE_PAGE):
             _advise(page, LARGE_PAGE, _MADV_COLLAPSE)
+            # lets others have the lock of the process's memory, which each of their new pages needs
+            time.sleep(PAUSE_SECONDS)
 
 
 def _advise(start: int, size: int, advice: int) -> None:
