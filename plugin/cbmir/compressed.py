@@ -13,7 +13,7 @@ import numpy as np
 
 from cbmir.errors import IndexUnusable
 from cbmir.index import SliceIndex
-from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked
+from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +144,7 @@ class CompressedGraph(Linked):
         """Return what `search` does, whatever is linked to what."""
         places = np.flatnonzero(self._labels[: len(self)] >= 0)
         similarities = self._linked.reconstruct_batch(places) @ vector / np.float32(self._scale)
-        order = np.argsort(-similarities, kind="stable")[:k]
-        return self._labels[places[order]], similarities[order]
+        return nearest(self._labels[places], similarities, k)
 
 
 class CompressedIndex(SliceIndex):
@@ -165,5 +164,4 @@ class CompressedIndex(SliceIndex):
         for some, rows in self._vectors(near):
             # in the order asked for, without what the catalogue has no more
             similarities[np.flatnonzero(np.isin(near, some))] = rows @ vector
-        order = np.argsort(-similarities, kind="stable")[:k]
-        return labels[order], similarities[order]
+        return nearest(labels, similarities, k)

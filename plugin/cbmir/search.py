@@ -13,6 +13,7 @@ from cbmir.answering.eligible import Eligible
 from cbmir.answering.expansion import expanded
 from cbmir.cases import Case, Group, Hit, SamePatient, eligible, rank, rank_visible, reordered
 from cbmir.store.belonging import NONE
+from cbmir.store.linked import nearest
 from cbmir.store.owners import patient_number, study_number
 
 if TYPE_CHECKING:
@@ -228,9 +229,7 @@ class Search:
         for some, vectors in self._catalogue.vectors(labels):
             there.append(some)
             found.append(vectors @ vector)
-        similarities = np.concatenate(found)
-        order = np.argsort(-similarities, kind="stable")
-        return np.concatenate(there)[order], similarities[order]
+        return nearest(np.concatenate(there), np.concatenate(found))
 
     def vectors(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the labels of those that are still there, and their vectors.

@@ -29,8 +29,9 @@ class GreyGoogLeNet(GoogLeNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, 1024, h, w), not negative, of (n, 1, height, width)."""
-        *_, x = self.maps(x)
-        x = self.inception4e(self.inception4d(x))
+        for said in self.maps(x):
+            last = said
+        x = self.inception4e(self.inception4d(last))
         # without the last pooling a lesion of 40 pixels covers 6 cells rather than 1
         if self.stride == 32:
             x = self.maxpool4(x)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from dicom_files import mr_file, picture, uid
+from recipes import FITTED
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("pytorch_metric_learning")
@@ -43,14 +44,6 @@ guided = false
 stages = [[32, 2]]
 batch = 12
 warm_up = 1
-"""
-
-FITTED = """
-[network]
-name = "googlenet-fitted"
-guided = false
-[schedule]
-stages = [[64, 1]]
 """
 
 ABOUT = """

@@ -7,6 +7,15 @@ _CHANGES = (
     *("gamma", "contrast", "bias_field", "noise", "cutout"),
 )
 
+FITTED = """
+[network]
+name = "googlenet-fitted"
+guided = false
+[schedule]
+stages = [[64, 1]]
+"""
+"""Nothing is trained, at the smallest size that does."""
+
 
 def still(side: int, epochs: int, more: str = "", *, batch: int = 12) -> str:
     """Return a recipe of a tiny network that sees its pictures as they are."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from recipes import FITTED
 
 torch = pytest.importorskip("torch", reason="fitting needs torch")
 pytest.importorskip("torchvision")
@@ -13,14 +14,6 @@ pytest.importorskip("pytorch_metric_learning")
 import evaluate  # noqa: E402
 import train  # noqa: E402
 from cbmir.network import Architecture, Network  # noqa: E402
-
-FITTED = """
-[network]
-name = "googlenet-fitted"
-guided = false
-[schedule]
-stages = [[64, 1]]
-"""
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 
 from cbmir.errors import IndexUnusable
 from cbmir.store.forked import gather_pages, started_copy
-from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked
+from cbmir.store.linked import GROWTH, MOST_COMPARED, Linked, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,5 +126,4 @@ class Graph(Linked):
         """Return what `search` does, whatever is linked to what."""
         labels = np.array([label for label in self._linked.get_ids_list() if label not in self._gone], np.int64)
         similarities = np.asarray(self._linked.get_items(labels, return_type="numpy"), np.float32) @ vector
-        order = np.argsort(-similarities, kind="stable")[:k]
-        return labels[order], similarities[order]
+        return nearest(labels, similarities, k)

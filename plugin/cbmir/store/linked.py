@@ -6,11 +6,12 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 GROWTH = 1.5
@@ -108,3 +109,11 @@ class Linked(ABC):
         self.deleted += newly
         if newly and self.deleted_since is None:
             self.deleted_since = time.time()
+
+
+def nearest(
+    labels: NDArray[np.int64], similarities: NDArray[np.float32], k: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the labels, or those k of them that are the most similar, and their similarities, the nearest first."""
+    order = np.argsort(-similarities, kind="stable")[:k]
+    return labels[order], similarities[order]
