@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -109,8 +110,8 @@ class SliceIndex:
         with self._lock.read():
             return self._graph.search(vector, k)
 
-    def snapshot(self) -> None:
-        """Write the graph to disk, whole or not at all.
+    def snapshot(self, *, at_the_end: bool = False) -> None:
+        """Write the graph to disk, whole or not at all; `at_the_end` nobody is left whom that could hold up.
 
         Raises
         ------
@@ -119,12 +120,13 @@ class SliceIndex:
 
         """
         changes = self.changes_since_snapshot
-        self._snapshots.write(self._save)
+        self._snapshots.write(partial(self._save, at_the_end=at_the_end))
         self.changes_since_snapshot -= changes
 
-    def _save(self, path: Path) -> tuple[dict[str, object], int]:
+    def _save(self, path: Path, *, at_the_end: bool) -> tuple[dict[str, object], int]:
         """Write the graph to a file. Return facts for its manifest, and how long the file should be."""
-        self._graph.prepare_to_save()
+        if not at_the_end:
+            self._graph.prepare_to_save()
         with self._saving, self._lock.read():
             graph = self._graph
             facts: dict[str, object] = {

@@ -306,7 +306,7 @@ class Indexer:
         """Save the indexes that changed. If that fails, the earlier snapshot and the catalogue are still good."""
         for index in [space.index for space in self._spaces if space.index.changes_since_snapshot]:
             try:
-                index.snapshot()
+                index.snapshot(at_the_end=self._inbox.closed.is_set())
             except OSError as error:
                 reason = type(error).__name__
                 self._snapshot_trouble = f"the index snapshot cannot be written ({reason}); the earlier one is kept"

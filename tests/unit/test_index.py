@@ -596,6 +596,19 @@ def test_a_missing_directory_is_an_error_that_can_pass(tmp_path: Path) -> None:
     assert index.changes_since_snapshot == 0
 
 
+def test_at_the_end_nothing_is_prepared_that_only_spares_others_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = make(tmp_path, Vectors(random_rows(50)))
+    prepared: list[object] = []
+    monkeypatch.setattr(index.KIND, "prepare_to_save", lambda graph: prepared.append(graph))
+    index.snapshot(at_the_end=True)
+    assert not prepared
+    assert index.changes_since_snapshot == 0
+    index.snapshot()
+    assert len(prepared) == 1
+
+
 # ---- threads ----
 
 

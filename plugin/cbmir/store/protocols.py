@@ -76,7 +76,7 @@ class VectorIndex(Protocol):
     def search(self, vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return up to k labels and their similarities, the most similar first."""
 
-    def snapshot(self) -> None:
+    def snapshot(self, *, at_the_end: bool = False) -> None:
         """Save what the next start needs. Raises OSError if that cannot be written."""
 
     def succeed(self, other: Self) -> None:

@@ -109,7 +109,7 @@ class PgvectorIndex:
             " LIMIT ?2) SELECT label, -(vector <#> ?1) FROM near ORDER BY 2 DESC LIMIT ?3"
         )
 
-    def snapshot(self) -> None:
+    def snapshot(self, *, at_the_end: bool = False) -> None:
         """Do nothing: the server keeps what it was told."""
 
     def succeed(self, other: PgvectorIndex) -> None:
