@@ -601,7 +601,11 @@ def test_at_the_end_nothing_is_prepared_that_only_spares_others_a_wait(
 ) -> None:
     index = make(tmp_path, Vectors(random_rows(50)))
     prepared: list[object] = []
-    monkeypatch.setattr(index.KIND, "prepare_to_save", lambda graph: prepared.append(graph))
+
+    def noted(graph: object) -> None:
+        prepared.append(graph)
+
+    monkeypatch.setattr(index.KIND, "prepare_to_save", noted)
     index.snapshot(at_the_end=True)
     assert not prepared
     assert index.changes_since_snapshot == 0
