@@ -62,6 +62,13 @@ def test_every_slice_of_a_small_archive_has_a_place(archive: Archive) -> None:
     assert np.ptp(drawn.places, axis=0).max() == pytest.approx(1)
 
 
+def test_no_place_is_beyond_the_edge_by_rounding() -> None:
+    clouds = [np.random.default_rng(seed).standard_normal((40, 2)).astype(np.float32) for seed in range(1000)]
+    edges = np.array([(within.min(), within.max()) for within in map(survey._within, clouds)])
+    assert edges.min() >= 0
+    assert edges.max() <= 1
+
+
 def test_one_slice_alone_is_in_the_middle(archive: Archive) -> None:
     archive.add(1)
     archive.idle()

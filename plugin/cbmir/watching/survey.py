@@ -78,4 +78,5 @@ def _within(places: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the places moved and scaled into 0..1, one scale for both directions, in the middle of the shorter one."""
     low, high = places.min(axis=0), places.max(axis=0)
     side = max(float((high - low).max()), 1e-12)
-    return np.asarray((places - (low + high) / 2) / side + 0.5, np.float32)
+    # rounding may take a place beyond the edge
+    return np.asarray((places - (low + high) / 2) / side + 0.5, np.float32).clip(0, 1)
