@@ -172,6 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def every(given: argparse.Namespace) -> int:
     """Measure everything, each in a process of its own: what one leaves in memory, or dies of, is no other's."""
+    # the background of a shell ignores it, and what is started there would with it: such could not be ended
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     lines, failed = [], []
     with contextlib.ExitStack() as ends:
         keep = given.keep or ends.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))

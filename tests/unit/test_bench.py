@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import signal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,12 @@ def test_all_goes_on_where_one_fails_and_says_which(
     assert (tmp_path / "startup.json").exists()
 
 
-def test_a_measurement_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("started_by", [signal.default_int_handler, signal.SIG_IGN], ids=["hand", "a background job"])
+def test_a_measurement_that_hangs_is_ended(
+    started_by: Any, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGINT, started_by)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr(bench, "ALL", ("index",))
     monkeypatch.setattr(bench, "LONGEST_SECONDS", 0.1)
     assert bench.main(["--out", str(tmp_path), "all", "--quick"]) == 1
