@@ -40,7 +40,7 @@ class Statistics(nn.Module):
         for features in self.trunk.maps((image - GREY_MEAN) / GREY_SPREAD):
             last = features.float()
             mean = last.mean((2, 3), keepdim=True)
-            others = last.shape[2] * last.shape[3] - 1
+            others = max(last.shape[2] * last.shape[3] - 1, 1)  # of a single place there are none, and no spread
             spread = ((last - mean).square().sum((2, 3)) / others).sqrt()
             said += [mean.flatten(1), spread, last.amax((2, 3))]
         rows, columns = (_bounds(size) for size in last.shape[2:])

@@ -17,7 +17,7 @@ from evaluation.options import SHIPPED
 from sources.tables import pictures
 from training.discriminant import balanced, fit
 from training.initial_weights import start_from
-from training.layers import Layers
+from training.layers import KINDS, Layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,11 +107,16 @@ class Fitter:
     def _told(self, rows: Sequence[Row]) -> NDArray[np.float16]:
         images = pictures(rows, self.averaged.architecture.side, self.cache)
         starts = tqdm(range(0, len(images), BATCH), desc="layers", unit="batch", leave=False, disable=None)
-        return np.concatenate([self.layers(images[start : start + BATCH]) for start in starts])
+        length = sum(one.length for one in self.layers.trunks)
+        told = np.empty((len(images), KINDS, length), np.float16)
+        for start in starts:
+            told[start : start + BATCH] = self.layers(images[start : start + BATCH])
+        return told
 
     @torch.inference_mode()
     def _embeddings(self, told: NDArray[np.float16]) -> torch.Tensor:
-        return self.averaged.embedding(torch.from_numpy(told.mean(axis=1, dtype=np.float32)))
+        means = (told[start : start + BATCH].mean(axis=1, dtype=np.float32) for start in range(0, len(told), BATCH))
+        return torch.cat([self.averaged.embedding(torch.from_numpy(some)) for some in means])
 
     @torch.inference_mode()
     def _logits(self, embeddings: torch.Tensor) -> torch.Tensor:

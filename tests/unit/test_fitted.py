@@ -40,6 +40,13 @@ def test_what_layers_say_is_mean_spread_and_maximum_and_a_coarse_map_of_the_last
 
 
 @pytest.mark.parametrize("name", TRUNKS)
+def test_of_a_picture_that_shrinks_to_a_single_place_they_say_numbers_too(name: str) -> None:
+    with torch.inference_mode():
+        told, _ = Statistics(name, 32, 32).eval()(torch.rand(2, 1, 32, 32))
+    assert torch.isfinite(told).all()
+
+
+@pytest.mark.parametrize("name", TRUNKS)
 def test_the_layers_looked_at_are_those_of_the_whole_trunk(name: str) -> None:
     whole = Network(Architecture(("a", "b"), stride=32, guided=False, trunk=name)).eval()
     images = torch.rand(1, 1, 96, 96)
