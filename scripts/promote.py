@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evaluation.ranked import Evaluation
+    from evaluation.systems import System
     from promotion.configuration import Configuration
     from sources.tables import Row
 
@@ -101,24 +102,26 @@ def held_out(candidate: Path, current: Path) -> tuple[list[Row], list[Row]]:
     return queries, gallery
 
 
-def measured(folder: Path, queries: Sequence[Row], gallery: Sequence[Row], threads: int) -> Evaluation:
-    """Return how a model fares, through the runtime that the plugin has."""
-    system = systems.model(folder, "onnx", threads)
-    return evaluate(*embedded(gallery, queries, system), same_group=True)
+def measured(model: System, queries: Sequence[Row], gallery: Sequence[Row]) -> Evaluation:
+    """Return how a model fares."""
+    return evaluate(*embedded(gallery, queries, model), same_group=True)
 
 
 def promote(options: argparse.Namespace) -> int:
     """Compare, and let the candidate take over or not; return the exit status."""
     found = configuration.find(options.configuration)
     candidate = options.models / CANDIDATES / options.candidate
-    ids = card_id(found.model_folder), card_id(candidate)
-    for folder, model_id in zip((found.model_folder, candidate), ids, strict=True):
+    folders = found.model_folder, candidate
+    ids = [card_id(folder, found.precision) for folder in folders]
+    for folder, model_id in zip(folders, ids, strict=True):
         if model_id is None:
             raise PromotionError(f"there is no model in {folder}")
     if ids[0] == ids[1]:
         raise PromotionError(f"{ids[0]} answers already")
     queries, gallery = held_out(candidate, found.model_folder)
-    both = [measured(folder, queries, gallery, options.threads) for folder in (found.model_folder, candidate)]
+    # through the runtime that the plugin has, and as precisely
+    models = [systems.model(folder, "onnx", options.threads, found.precision) for folder in folders]
+    both = [measured(model, queries, gallery) for model in models]
     compared = comparison.compare(*both)
     print(comparison.table(compared, [str(model_id) for model_id in ids]))
     reason = compared.reason_against(options.margin)

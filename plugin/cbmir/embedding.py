@@ -150,10 +150,10 @@ def load(
     return embedder
 
 
-def card_id(directory: Path) -> str | None:
+def card_id(directory: Path, precision: str = PRECISIONS[0]) -> str | None:
     """Return the id of the model in a folder, as a CPU runs it; None where its card cannot be read."""
     try:
-        return _chosen(json.loads((directory / "card.json").read_text(encoding="utf-8")), PRECISIONS[0], None).model_id
+        return _chosen(json.loads((directory / "card.json").read_text(encoding="utf-8")), precision, None).model_id
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import _library  # noqa: F401 - before cbmir
-from cbmir.embedding import load
+from cbmir.embedding import PRECISIONS, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,9 +67,9 @@ def pixel_correlation(batch: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def model(folder: Path, runtime: str, threads: int) -> System:
+def model(folder: Path, runtime: str, threads: int, precision: str = PRECISIONS[0]) -> System:
     """Return a model folder as the plugin runs it. Raises ModelError."""
-    embedder = load(folder, runtime=runtime, threads=threads)
+    embedder = load(folder, runtime=runtime, threads=threads, precision=precision)
     nearest, predicted = _classifying(embedder.classifier) if embedder.classifier else (None, None)
     return System(embedder.model_id, embedder.size, embedder.embed, nearest, predicted, embedder.labels)
 

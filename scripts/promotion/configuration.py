@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _library  # noqa: F401 - before cbmir
+from cbmir.embedding import PRECISIONS
 from deploy.service_config import settings_of, where
 from promotion.candidates import MODELS, PromotionError
 
@@ -30,6 +32,11 @@ class Configuration:
     def model(self) -> str:
         """The model as it is named there."""
         return str(self.section.get(KEY, DEFAULT))
+
+    @property
+    def precision(self) -> str:
+        """In which models are run."""
+        return str(self.section.get("Precision", PRECISIONS[0]))
 
     @property
     def model_folder(self) -> Path:

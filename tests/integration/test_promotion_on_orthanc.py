@@ -17,6 +17,7 @@ pytest.importorskip("pytorch_metric_learning")
 import feedback  # noqa: E402
 import promote  # noqa: E402
 import train  # noqa: E402
+from cbmir.embedding import card_id  # noqa: E402
 from promotion import history  # noqa: E402
 from promotion.candidates import CANDIDATES, PromotionError, note_of  # noqa: E402
 from sources.verdicts import read_pairs  # noqa: E402
@@ -122,6 +123,14 @@ def test_a_model_is_trained_compared_promoted_and_taken_back(site: Site, capsys:
     assert site.promote("own", "--dry-run") == 0
     told = capsys.readouterr().out
     assert f"slices of {len(held_out)} patients whom neither was trained on" in told
+    assert site.orthanc.status()["model"]["id"] in told
+    # networks are compared as precisely as the configuration has them run
+    settings = json.loads(before)
+    settings["Cbmir"]["Precision"] = "fp32"
+    site.configuration.write_text(json.dumps(settings))
+    site.promote("own", "--dry-run")
+    assert card_id(site.models / "shipped", "fp32") in capsys.readouterr().out
+    site.configuration.write_text(before)
     # no model can be better by so much
     assert site.promote("own", "--margin", "-0.9") == promote.REFUSED
     assert "shipped goes on answering" in capsys.readouterr().out

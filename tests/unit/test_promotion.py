@@ -213,7 +213,7 @@ def test_the_section_is_found_in_a_folder_of_configurations(tmp_path: Path) -> N
     (tmp_path / "a.json").write_text('{"Name": "x"}')
     (tmp_path / "cbmir.json").write_text('{"Cbmir": {"Model": "old", "ModelDirectory": "/m"}}')
     found = configuration.find(tmp_path)
-    assert (found.file.name, str(found.model_folder)) == ("cbmir.json", "/m/old")
+    assert (found.file.name, str(found.model_folder), found.precision) == ("cbmir.json", "/m/old", "int8")
     (tmp_path / "cbmir.json").unlink()
     with pytest.raises(PromotionError, match="0 sections"):
         configuration.find(tmp_path)
