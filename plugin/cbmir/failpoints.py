@@ -1,7 +1,7 @@
 """Points at which the fault tests have the plugin die, fail or hang. Nothing happens without CBMIR_FAILPOINT.
 
 CBMIR_FAILPOINT=name:n:action acts when the point is reached for the n-th time, once; several are separated by commas.
-Actions: `kill` (SIGKILL to the whole process), `raise` (an OSError), `sleep:SECONDS`.
+Actions: `kill` (SIGKILL to the whole process), `raise` (an OSError), `until:FILE` (waits until there is such a file).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 POINTS = (
     "event",
@@ -29,6 +30,9 @@ POINTS = (
 CHANGE_POINTS = ("before-switch", "switched", "dropping")
 """Points in the order in which a change of model comes to its end."""
 
+LOOK_SECONDS = 0.02
+"""Between two looks for a file that is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
@@ -37,7 +41,7 @@ class _Armed:
     name: str
     at: int
     action: str
-    seconds: float
+    file: Path | None
     times: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -51,8 +55,9 @@ def reach(name: str) -> None:
 def _act(armed: _Armed) -> None:
     if armed.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif armed.action == "sleep":
-        time.sleep(armed.seconds)
+    elif armed.file is not None:
+        while not armed.file.exists():
+            time.sleep(LOOK_SECONDS)
     else:
         raise OSError(f"failpoint {armed.name}")
 
@@ -61,10 +66,10 @@ def _parse(text: str) -> list[_Armed]:
     """Return what is armed. Raises ValueError for anything else: a test must not pass because of a slip."""
     armed = []
     for one in filter(None, text.split(",")):
-        name, at, action, *seconds = one.split(":")
-        if name not in POINTS + CHANGE_POINTS or action not in {"kill", "raise", "sleep"}:
+        name, at, action, *files = one.split(":")
+        if name not in POINTS + CHANGE_POINTS or len(files) != {"kill": 0, "raise": 0, "until": 1}.get(action):
             raise ValueError(f"CBMIR_FAILPOINT names no failpoint or action: {one}")
-        armed.append(_Armed(name, int(at), action, float(*seconds)))
+        armed.append(_Armed(name, int(at), action, Path(files[0]) if files else None))
     return armed
 
 

@@ -27,7 +27,7 @@ export async function openBrowser({ url, user, artefacts }) {
   });
   const page = await context.newPage();
   // OHIF is 17 MB of script, and other tests may keep the machine busy.
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(120_000);
   page.setDefaultNavigationTimeout(120_000);
   const seen = watch(page, new URL(url).origin);
   const shot = (/** @type {string} */ name) => page.screenshot({ path: path.join(artefacts, `${name}.png`) });
@@ -94,7 +94,7 @@ export function contrast(page, n) {
  * @template T @param {string} what @param {() => Promise<T | null | undefined | false>} look @param {number} [limit] ms
  * @returns {Promise<T>}
  */
-export async function until(what, look, limit = 60_000) {
+export async function until(what, look, limit = 120_000) {
   for (const end = Date.now() + limit; Date.now() < end;) {
     const found = await look();
     if (found) return found;

@@ -83,7 +83,7 @@ let before = '';
 try {
   await step('list', async () => {
     await page.goto(`${base}/ohif/`);
-    await page.getByText(PatientName.replace('^', ', ')).first().waitFor({ timeout: 60_000 });
+    await page.getByText(PatientName.replace('^', ', ')).first().waitFor();
   });
   await step('image', async () => {
     await openStudy();
@@ -106,7 +106,7 @@ try {
     const places = await cy('cbmir-report').count();
     assert.equal(places > 0, values.reports && !values.anonymous, 'cards with reports');
     const begun = async () => (await cy('cbmir-report').allInnerTexts()).every((text) => /^Report \S/.test(text));
-    await until('the beginning of every report', begun, 20_000);
+    await until('the beginning of every report', begun);
   });
   await step('options', async () => {
     await cy('cbmir-options-button').click();
@@ -131,7 +131,7 @@ try {
   });
   await step('same-greys', async () => {
     const apart = () => greyDifference(page, '.cbmir-card-open .cbmir-card-picture img', 1);
-    await until('a thumbnail with the greys of the viewer', async () => ((await apart()) ?? 255) < MOST_APART, 10_000);
+    await until('a thumbnail with the greys of the viewer', async () => ((await apart()) ?? 255) < MOST_APART);
   });
   await step('next-by-key', async () => {
     await page.keyboard.press('.');
@@ -146,9 +146,9 @@ try {
     const right = await slice(1);
     // One of the two ways is open, even where the hit is the first or last slice of its series.
     await scroll(0, 2);
-    const followed = await until('', async () => (await slice(1)) !== right, 2000).catch(() => false);
+    const followed = await until('', async () => (await slice(1)) !== right, 10_000).catch(() => false);
     await scroll(0, -4);
-    if (!followed) await until('the right side to follow', async () => (await slice(1)) !== right, 5000);
+    if (!followed) await until('the right side to follow', async () => (await slice(1)) !== right);
   });
   await step('more-slices', async () => {
     if ((await cy('cbmir-more').count()) === 0) return;

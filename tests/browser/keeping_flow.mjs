@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 
 import { openBrowser, until } from './browser.mjs';
 import { assertClean, reader, restOf, steps } from './reader.mjs';
@@ -71,8 +71,7 @@ try {
     await cy('cbmir-hit').first().click();
     await hasPicture(1);
     await cy('cbmir-back').waitFor();
-    await page.waitForTimeout(1000);
-    assert.deepEqual(await shownPair(), await matchedPair(), 'the slice that was found');
+    await until('the slice that was found', async () => isDeepStrictEqual(await shownPair(), await matchedPair()));
     await scroll(0, 2);
     await until('the right side at what the left side found', async () => {
       const [shown, matched] = [await shownPair(), await matchedPair()];
@@ -90,6 +89,7 @@ try {
     await page.getByText('2 cases chosen').waitFor();
     await cy('cbmir-save').click();
     await cy('cbmir-open-report').waitFor();
+    await until('the answer about what is saved', async () => saved !== null);
     assert.equal(saved.hits.length, 2);
   });
   await step('sheet', async () => {
@@ -110,13 +110,15 @@ try {
 
 /** In the window that the link opens, the report is shown as text, and nothing fails. */
 async function openReport() {
+  saved = null;
   await cy('cbmir-save').click();
+  await until('the second search to be saved', async () => saved !== null);
   const [opened] = await Promise.all([page.context().waitForEvent('page'), cy('cbmir-open-report').click()]);
   /** @type {string[]} */
   const errors = [];
   opened.on('pageerror', (error) => errors.push(error.message));
   try {
-    await opened.getByText('Similar case 1').first().waitFor({ timeout: 60_000 });
+    await opened.getByText('Similar case 1').first().waitFor();
     await opened.getByText('Not for diagnosis').first().waitFor();
     await opened.getByText('Cosine similarity to the query').first().waitFor();
   } finally {

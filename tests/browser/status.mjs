@@ -2,13 +2,15 @@
  * The status page and the links to it, in a real browser.
  *
  *     node tests/browser/status.mjs SCENARIO http://localhost:8042 [--user NAME:PASSWORD] [--artefacts FOLDER]
+ *         [--seen FILE]
  *
  * Scenarios: "archive" for an Orthanc that has indexed the demo, two objects that cannot be and one that is no picture;
- * "changing" for one whose model is being changed to "second"; "disabled" for one whose plugin cannot run;
- * "limited" for one that tells nobody its statistics; "without-viewer" for one without OHIF. Prints what was seen as
- * JSON; exit code 1 with the reason when something is not as it should be.
+ * "changing" for one whose model is being changed to "second", which waits until there is FILE; "disabled" for one whose
+ * plugin cannot run; "limited" for one that tells nobody its statistics; "without-viewer" for one without OHIF. Prints
+ * what was seen as JSON; exit code 1 with the reason when something is not as it should be.
  */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -22,11 +24,12 @@ const MARKUP = '<img src=x onerror="window.broken = true"><b>disk</b>';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { user: { type: 'string' }, artefacts: { type: 'string', default: ARTEFACTS } },
+  options: { user: { type: 'string' }, artefacts: { type: 'string', default: ARTEFACTS }, seen: { type: 'string' } },
 });
 const [scenario, address] = positionals;
 const base = address.replace(/\/$/, '');
-const { browser, page, seen, shot } = await openBrowser({ url: base, ...values });
+const { user, artefacts } = values;
+const { browser, page, seen, shot } = await openBrowser({ url: base, user, artefacts });
 /** @type {Record<string, unknown>} */
 const report = {};
 
@@ -461,6 +464,7 @@ const SCENARIOS = {
       await until('the change is told', async () => (await text('change')).includes(change.to));
       assert.match(await text('change-share'), /^\d+ of \d+ slices embedded by second-[0-9a-f]{12}$/);
       await shot('changing');
+      fs.writeFileSync(values.seen ?? '', '');
       await until('the change is over', async () => !(await page.locator('#change').isVisible()));
       report.model = (await rest('cbmir/status')).model.name;
     },

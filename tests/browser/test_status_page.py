@@ -61,13 +61,18 @@ def keep_earlier_days(orthanc: OrthancProcess) -> None:
 def test_the_status_page_shows_an_archive_and_orthanc_explorer_leads_there(
     make_orthanc: Callable[..., OrthancProcess], tmp_path: Path
 ) -> None:
-    orthanc = make_orthanc({"ViewerDirectory": viewer_in(tmp_path / "viewer")}).start()
+    orthanc = make_orthanc({"ViewerDirectory": viewer_in(tmp_path / "viewer")})
+    # the worker measures and draws when it is idle, and not again for a few slices more: all are to be there by then
+    (go_on,) = orthanc.hold("embedded:1")
+    orthanc.start()
     address = f"http://127.0.0.1:{orthanc.http_port}"
     assert demo.main(["--patients", "6", "--out", str(tmp_path / "demo"), "--send", address]) == 0
     orthanc.upload(mr_file("P1", Modality="CT"))
     orthanc.upload(to_bytes(_cut()))
+    go_on.touch()
     orthanc.wait_until_indexed()
     wait_for(lambda: orthanc.http.get("/cbmir/quality").json()["quality"], "the answers are measured")
+    wait_for(lambda: orthanc.http.get("/cbmir/map").json()["points"], "the map is drawn")
     keep_earlier_days(orthanc)
 
     seen = scenario("archive", orthanc)
@@ -93,9 +98,9 @@ def test_a_change_of_model_is_told_until_it_is_over(
     orthanc.wait_until_indexed(2)
     assert orthanc.stop() == 0
     orthanc.configuration["Cbmir"]["Model"] = "second"
-    orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:20"
+    (go_on,) = orthanc.hold("embedded:1")
     orthanc.start()
-    assert scenario("changing", orthanc)["model"] == "second"
+    assert scenario("changing", orthanc, "--seen", str(go_on))["model"] == "second"
 
 
 def test_who_may_not_see_statistics_is_shown_no_figures(

@@ -70,14 +70,15 @@ def cases(answer: dict[str, Any]) -> list[str]:
 
 
 def test_the_first_model_answers_until_the_second_takes_over_at_once(orthanc: OrthancProcess) -> None:
-    # the second model's first batch takes long
-    choose(orthanc, "second", "embedded:1:sleep:6").start()
+    (go_on,) = choose(orthanc, "second").hold("embedded:1")
+    orthanc.start()
     query = min(orthanc.instances())
     before = orthanc.similar(query)
     assert before["model"]["name"] == "first"
     assert orthanc.status()["modelChange"] == {**orthanc.status()["modelChange"], "slices": 0, "of": SLICES}
     late = orthanc.upload(mr_file("late"))
     orthanc.delete(f"/instances/{cases(before)[0]}")
+    go_on.touch()
     wait_for(lambda: name(orthanc) == "second", "the second model answers")
     after = orthanc.similar(query, k=100, group="none")
     assert cases(before)[0] not in cases(after)
@@ -88,25 +89,30 @@ def test_the_first_model_answers_until_the_second_takes_over_at_once(orthanc: Or
 
 def test_what_arrives_during_the_change_is_found_before_it_is_over(orthanc: OrthancProcess) -> None:
     orthanc.configuration["Cbmir"]["BatchSize"] = 1
-    # time for it to arrive, and, when the change has gone on after it, to ask
-    choose(orthanc, "second", "embedded:2:sleep:4,embedded:7:sleep:8").start()
+    # it arrives at the first, and is asked for at the second, when the change has gone on after it
+    arrived, asked = choose(orthanc, "second").hold("embedded:2", "embedded:7")
+    orthanc.start()
     query = min(orthanc.instances())
     late = orthanc.upload(mr_file("late"))
+    arrived.touch()
 
     def found() -> dict[str, Any] | None:
         answer = orthanc.similar(query, k=100)
         return answer if late in cases(answer) else None
 
     assert wait_for(found, "the slice is found")["model"]["name"] == "first"
+    asked.touch()
     assert_only(orthanc, "second")
     assert found()
 
 
 def test_between_the_last_vector_and_the_switch_the_first_model_answers(orthanc: OrthancProcess) -> None:
-    choose(orthanc, "second", "before-switch:1:sleep:8").start()
+    (go_on,) = choose(orthanc, "second").hold("before-switch:1")
+    orthanc.start()
     query = min(orthanc.instances())
     wait_for(lambda: orthanc.status()["modelChange"]["slices"] == SLICES, "all is embedded anew")
     assert orthanc.similar(query)["model"]["name"] == "first"
+    go_on.touch()
     assert_only(orthanc, "second")
 
 
@@ -150,12 +156,14 @@ def test_without_the_first_model_its_vectors_answer_and_what_needs_it_is_told(
     orthanc: OrthancProcess, models: Path
 ) -> None:
     shutil.rmtree(models / "first")
-    choose(orthanc, "second", "embedded:1:sleep:6").start()
+    (go_on,) = choose(orthanc, "second").hold("embedded:1")
+    orthanc.start()
     query = min(orthanc.instances())
     assert len(orthanc.similar(query)["cases"]) == 3
     response = orthanc.http.get(f"/cbmir/similar/{query}", params={"roi": "1,1,20,20"})
     assert response.status_code == 503
     assert "is being changed" in response.json()["error"]["message"]
+    go_on.touch()
     assert_only(orthanc, "second")
     assert orthanc.http.get(f"/cbmir/similar/{query}", params={"roi": "1,1,20,20"}).status_code == 200
 

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from orthanc_process import PATIENCE_SECONDS
 
 import labels
 from sources.orthanc_client import Orthanc
@@ -44,7 +45,7 @@ def url(make_shared_orthanc: Callable[..., OrthancProcess], certificate: Path) -
     orthanc = make_shared_orthanc(Plugins=[], AuthenticationEnabled=True, RegisteredUsers={NAME: PASSWORD})
     orthanc.launch()
     with Orthanc(str(orthanc.http.base_url), (NAME, PASSWORD)) as client:
-        client.wait(30)
+        client.wait(PATIENCE_SECONDS)
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from orthanc_process import PATIENCE_SECONDS, free_port
 
 import demo
 from sources.labelling import entries
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 USER = ("demo", "secret")
 
 pytestmark = pytest.mark.skipif(shutil.which("Orthanc") is None, reason="Orthanc is not installed")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +45,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     try:
         with Orthanc(address, USER) as orthanc:
-            orthanc.wait(30)
+            orthanc.wait(PATIENCE_SECONDS)
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,8 @@ def state_of(orthanc: OrthancProcess, orthanc_id: str) -> tuple[str, str | None]
 
 
 def arrival_of(orthanc: OrthancProcess, orthanc_id: str) -> int:
-    return CatalogueFile(orthanc.data).arrivals()[orthanc_id]
+    """Return a number that grows with each arrival; 0 in the moment between the deletion and the next."""
+    return CatalogueFile(orthanc.data).arrivals().get(orthanc_id, 0)
 
 
 def stow(orthanc: OrthancProcess, file: bytes) -> None:

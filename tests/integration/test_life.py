@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from orthanc_process import OrthancProcess
 
-STOP_LIMIT = 15
+STOP_LIMIT = 60
 """Seconds in which Orthanc must have ended, whatever the plugin is at."""
 
 PLUGIN = REPOSITORY / "plugin"
@@ -136,13 +137,17 @@ def stop_in_time(orthanc: OrthancProcess) -> None:
 def test_stopping_amid_three_hundred_waiting_slices_is_quick_and_loses_none(
     make_orthanc: Callable[..., OrthancProcess],
 ) -> None:
-    orthanc = make_orthanc().start()
+    orthanc = make_orthanc()
+    (go_on,) = orthanc.hold("embedded:3")
+    orthanc.start()
     for number in range(300):
         orthanc.upload(mr_file(f"P{number % 30}", number=number))
     wait_for(lambda: orthanc.status()["indexed"] > 0, "the burst is over and the indexing goes on")
-    waiting = orthanc.status()["queued"]
+    assert orthanc.status()["queued"] > 0
+    assert orthanc.process is not None
+    orthanc.process.send_signal(signal.SIGTERM)
+    go_on.touch()
     stop_in_time(orthanc)
-    assert waiting > 0
     before = CatalogueFile(orthanc.data).arrivals()
     assert 0 < len(CatalogueFile(orthanc.data).vectors()) < 300
     orthanc.start()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicom_files import CANARY, mr_file, picture
@@ -14,7 +16,6 @@ from cbmir.store.snapshots import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from orthanc_process import OrthancProcess
 
@@ -33,7 +34,12 @@ ID = "ZZPHI-PATIENT-ID"
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        # the plugin writes files anew, and removes those before
+        with contextlib.suppress(FileNotFoundError):
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
 
 
 def ask_everything(orthanc: OrthancProcess, instance: str, other: str) -> str:

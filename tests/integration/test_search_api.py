@@ -293,7 +293,7 @@ def test_a_slice_that_still_waits_is_embedded_for_the_query(make_orthanc: Callab
     known = orthanc.upload(mr_file("A", pixels=pixels))
     orthanc.wait_until_indexed(1)
     assert orthanc.stop() == 0
-    orthanc.environment["CBMIR_FAILPOINT"] = "embedded:1:sleep:5"
+    (go_on,) = orthanc.hold("embedded:1")
     orthanc.start()
     waiting = orthanc.upload(mr_file("B", pixels=pixels))
     status = wait_for(lambda: (found := orthanc.status())["indexLagSeconds"] > 0 and found, "the lag is told")
@@ -303,6 +303,7 @@ def test_a_slice_that_still_waits_is_embedded_for_the_query(make_orthanc: Callab
     assert [case["slices"][0]["orthancId"] for case in answer["cases"]] == [known]
     assert answer["cases"][0]["similarity"] == pytest.approx(1, abs=1e-3)
     assert CatalogueFile(orthanc.data).vectors().keys() == {(known, 1)}
+    go_on.touch()
     orthanc.wait_until_indexed(2)
     wait_for(lambda: orthanc.status()["indexLagSeconds"] == 0, "the lag is gone")
     indexed = orthanc.similar(waiting)

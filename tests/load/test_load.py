@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import numpy as np
 import pytest
 from agreement import assert_agreement
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 ASSOCIATIONS = 8
 QUERIES_AT_ONCE = 50
-PATIENCE_SECONDS = 60
-"""What is not answered by then hangs."""
-
 SOME_MEGABYTES = 400
 """Orthanc's own cache of files (128 MB) and the allocator's unrest; a burst held in memory would be far more."""
 
@@ -80,14 +76,13 @@ def test_fifty_queries_at_once_while_images_arrive_are_answered_or_put_off(
 
     def reader(number: int) -> list[int]:
         found = []
-        with httpx.Client(base_url=orthanc.http.base_url, timeout=PATIENCE_SECONDS) as http:
-            for query in itertools.islice(itertools.cycle(known), number, None):
-                response = http.get(f"/cbmir/similar/{query}")
-                found.append(response.status_code)
-                if response.status_code == 503:
-                    time.sleep(int(response.headers["Retry-After"]))
-                if stored.is_set():
-                    return found
+        for query in itertools.islice(itertools.cycle(known), number, None):
+            response = orthanc.http.get(f"/cbmir/similar/{query}")
+            found.append(response.status_code)
+            if stored.is_set():
+                break
+            if response.status_code == 503:
+                time.sleep(int(response.headers["Retry-After"]))
         return found
 
     with ThreadPoolExecutor(QUERIES_AT_ONCE) as readers:
@@ -157,33 +152,28 @@ def do_everything_at_once(orthanc: OrthancProcess, tmp_path: Path, seconds: floa
     folders = [series(tmp_path, f"C{number}", 20) for number in range(2)]
     end = time.monotonic() + seconds
 
-    def store_and_delete(http: httpx.Client, choice: random.Random, number: int) -> None:
-        stored = http.post("/instances", content=mr_file(f"W{number}", number=choice.randrange(5)))
-        if stored.status_code == 500 and "Error while accessing the filesystem" in stored.text:
-            # Orthanc itself, with or without plugins: a delete removed the empty folder that this store had found
-            return
-        assert stored.status_code == 200, stored.text + orthanc.log_text()[-2000:]
+    def store_and_delete(choice: random.Random, number: int) -> None:
+        stored = orthanc.upload(mr_file(f"W{number}", number=choice.randrange(5)))
         if choice.random() < 0.6:
-            http.delete(f"/instances/{stored.json()['ID']}")
+            orthanc.http.delete(f"/instances/{stored}")
 
-    def ask(http: httpx.Client, choice: random.Random, _number: int) -> None:
+    def ask(choice: random.Random, _number: int) -> None:
         routes = (f"/cbmir/similar/{choice.choice(kept)}", "/cbmir/status", "/hospital/ask", "/system")
-        assert http.get(choice.choice(routes)).status_code in {200, 503}
+        assert orthanc.http.get(choice.choice(routes)).status_code in {200, 503}
 
-    def send(_http: httpx.Client, choice: random.Random, _number: int) -> None:
+    def send(choice: random.Random, _number: int) -> None:
         orthanc.store_scu(choice.choice(folders), options=("--scan-directories",))
 
     def again_and_again(number: int) -> int:
         work = (store_and_delete, ask, ask, send)[number % 4]
         choice, times = random.Random(number), 0
-        with httpx.Client(base_url=orthanc.http.base_url, timeout=PATIENCE_SECONDS) as http:
-            while time.monotonic() < end:
-                work(http, choice, number)
-                times += 1
+        while not times or time.monotonic() < end:
+            work(choice, number)
+            times += 1
         return times
 
     with ThreadPoolExecutor(16) as threads:
-        assert all(times > 0 for times in threads.map(again_and_again, range(16)))
+        assert sum(threads.map(again_and_again, range(16))) >= 16
     orthanc.settle()
     orthanc.wait_until_indexed()
     assert_agreement(orthanc)

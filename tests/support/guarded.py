@@ -79,7 +79,7 @@ def granted(uri, method, headers):
         question |= {{"level": LEVELS[resource[1]], "orthanc-id": resource[2]}}
     else:
         question |= {{"level": "system", "uri": uri}}
-    connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=60)
     try:
         connection.request("POST", "/tokens/validate", json.dumps(question), {{"Content-Type": "application/json"}})
         return json.loads(connection.getresponse().read())["granted"]

@@ -52,7 +52,7 @@ class Storing:
                     storing.headers.append({name.lower(): value for name, value in self.headers.items()})
                     storing.at_once += 1
                     storing.most_at_once = max(storing.most_at_once, storing.at_once)
-                storing.released.wait(20)
+                storing.released.wait(120)
                 with lock:
                     storing.at_once -= 1
                     done = {"ID": orthanc.store(file)} if self.path == "/instances" and storing.status == 200 else {}

@@ -154,7 +154,7 @@ def test_lines_go_to_the_syslog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(audit, "SYSLOG", str(tmp_path / "log"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(tmp_path / "log"))
-        syslog.settimeout(5)
+        syslog.settimeout(60)
         kept = open_audit(settings(audit="syslog"), tmp_path, pytest.fail)
         kept.recorded(QUERY, Request("GET", f"similar/{INSTANCE}"), lambda: ANSWER)
         kept.close()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 OLD, NEW, THIRD = "tiny-0123456789ab", "other-999999999999", "third-333333333333"
 
 

@@ -78,5 +78,5 @@ def test_only_a_few_are_stored_at_a_time_and_all_in_the_end(storing: Storing) ->
         stored = [pool.submit(storing.delivery.store, [mr_file(f"P{number}")], {}) for number in range(6)]
         wait_for(lambda: storing.at_once == AT_ONCE, "as many are stored as may be")
         threading.Timer(0.1, storing.released.set).start()
-        assert len({one.result(20)[0] for one in stored}) == 6
+        assert len({one.result(120)[0] for one in stored}) == 6
     assert storing.most_at_once == AT_ONCE

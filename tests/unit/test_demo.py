@@ -468,9 +468,9 @@ def test_an_orthanc_that_is_not_there_is_said_in_a_sentence() -> None:
 
 def test_waiting_ends_when_the_answer_is_as_wished_or_the_time_is_over(archive: str) -> None:
     with Orthanc(archive) as orthanc:
-        assert orthanc.wait(1) == {"Version": "double"}
+        assert orthanc.wait(60) == {"Version": "double"}
         threading.Timer(0.3, Archive.metadata.update, [{"/cbmir/status": b'{"state": "ready"}'}]).start()
-        assert orthanc.wait_until("/cbmir/status", lambda status: status["state"] == "ready", 10)
+        assert orthanc.wait_until("/cbmir/status", lambda status: status["state"] == "ready", 120)
         with pytest.raises(OrthancError, match="not ready after 0 s"):
             orthanc.wait_until("/cbmir/status", lambda status: status["state"] == "off", 0.1)
 

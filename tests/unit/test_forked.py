@@ -57,21 +57,23 @@ def is_open(descriptor: int) -> bool:
     return Path(f"/proc/self/fd/{descriptor}").exists()
 
 
-def test_other_threads_go_on_while_a_copy_holds_the_lock_of_python() -> None:
-    ticks, done = [time.monotonic()], threading.Event()
+def test_other_threads_go_on_while_a_copy_is_waited_for(tmp_path: Path) -> None:
+    go_on, waiting = tmp_path / "go on", threading.Event()
 
-    def tick() -> None:
-        while not done.wait(0.001):
-            ticks.append(time.monotonic())
+    def work() -> None:
+        while not go_on.exists():
+            pass
 
-    ticking = threading.Thread(target=tick)
-    ticking.start()
-    copy = Copy(lambda: sum(range(10_000_000)) and None)
-    before = len(ticks)
+    def let_go() -> None:
+        waiting.wait()
+        go_on.touch()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    copy = Copy(work)
+    waiting.set()
     copy.wait()
-    done.set()
-    ticking.join()
-    assert len(ticks) > before
+    thread.join()
 
 
 def test_a_process_whose_numpy_may_have_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cbmir.ingest import inbox as inbox_module
 from cbmir.ingest.inbox import Inbox, Progress
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 def test_events_come_out_in_the_order_they_went_in() -> None:

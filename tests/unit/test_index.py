@@ -520,7 +520,7 @@ def test_two_hundred_flipped_bits_never_end_the_process_or_change_an_answer(tmp_
         [sys.executable, "-c", program, paths, __file__, str(tmp_path), kind],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.stdout.strip() == "alive", done.stderr[-2000:]
@@ -625,17 +625,17 @@ def test_searches_go_on_while_a_rebuild_waits_for_the_index_to_be_saved(
 
     def slow(graph: Any, path: Path) -> Any:
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return save(graph, path)
 
     monkeypatch.setattr(index.KIND, "saving", slow)
     with ThreadPoolExecutor(3) as threads:
         saved = threads.submit(index.snapshot)
-        assert begun.wait(30)
+        assert begun.wait(120)
         rebuilt = threads.submit(index.rebuild, source.live, source)
         time.sleep(0.2)
         try:
-            labels, _ = threads.submit(index.search, source.rows[7], 3).result(10)
+            labels, _ = threads.submit(index.search, source.rows[7], 3).result(60)
         finally:
             go_on.set()
         saved.result(30)
@@ -648,13 +648,13 @@ def test_searches_go_on_while_vectors_come_go_and_are_saved(tmp_path: Path) -> N
     source = Vectors(random_rows(1200))
     index = make(tmp_path)
     known = set(source.rows)
-    done, trouble, asked = threading.Event(), [], [0]
+    done, trouble, asked = threading.Event(), [], threading.Event()
 
     def search() -> None:
         try:
             while not done.is_set():
                 labels, similarities = index.search(source.rows[5], 20)
-                asked[0] += 1
+                asked.set()
                 assert set(labels.tolist()) <= known
                 assert np.isfinite(similarities).all()
                 assert (np.diff(similarities) <= 1e-6).all()
@@ -664,6 +664,7 @@ def test_searches_go_on_while_vectors_come_go_and_are_saved(tmp_path: Path) -> N
     threads = [threading.Thread(target=search) for _ in range(3)]
     for thread in threads:
         thread.start()
+    assert asked.wait(60)
     for start in range(1, 1200, 60):
         labels = np.arange(start, start + 60)
         index.add(labels, np.stack([source.rows[label] for label in labels.tolist()]))
@@ -678,6 +679,5 @@ def test_searches_go_on_while_vectors_come_go_and_are_saved(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert not trouble
-    assert asked[0] > 0
     assert len(index) == 1000
     assert recall(index, kept, random_rows(20, seed=4)) >= 0.95

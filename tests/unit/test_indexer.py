@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 class Clock:

@@ -55,15 +55,15 @@ def refused(file: bytes | Dataset, error: type[CbmirError] = CbmirError, match: 
     """Assert that a file is refused with this error, at once and without memory for the picture it claims."""
     data = file if isinstance(file, bytes) else to_bytes(file)
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.process_time()
     try:
         with pytest.raises(error, match=match):
             square(data)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
-    # what reads the picture after all takes minutes
-    assert time.monotonic() - start < 20
+    # what reads the picture after all takes minutes of the processor
+    assert time.process_time() - start < 20
 
 
 # ---- what is read ----
@@ -743,7 +743,7 @@ def test_damaged_compressed_files_never_end_the_process(syntax: str) -> None:
     root = Path(__file__).parents[2]
     paths = ",".join(str(root / folder) for folder in ("plugin", "tests/support"))
     done = subprocess.run(
-        [sys.executable, "-c", program, paths, __file__], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program, paths, __file__], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.stdout.strip() == "alive", done.stderr[-2000:]
     assert done.returncode == 0

@@ -4,11 +4,13 @@ import threading
 import time
 
 import pytest
+from orthanc_process import wait_for
 
 from cbmir.locks import ReadWriteLock
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 MOMENT = 0.1
+TURNS = 2000
 
 
 class Actor(threading.Thread):
@@ -17,6 +19,8 @@ class Actor(threading.Thread):
     def __init__(self, lock: ReadWriteLock, mode: str) -> None:
         super().__init__(daemon=True)
         self._take = getattr(lock, mode)
+        self._waiting = lock._changed._waiters  # type: ignore[attr-defined]
+        self._before, self._came = len(self._waiting), False
         self.inside, self.leave = threading.Event(), threading.Event()
         self.start()
 
@@ -29,7 +33,12 @@ class Actor(threading.Thread):
         return self.inside.wait(PATIENCE)
 
     def waits(self) -> bool:
+        """Return whether it is outside, a moment after it has come to the lock."""
+        self._came = self._came or wait_for(self._has_come, "it comes to the lock", seconds=PATIENCE)
         return not self.inside.wait(MOMENT)
+
+    def _has_come(self) -> bool:
+        return self.inside.is_set() or len(self._waiting) > self._before
 
     def end(self) -> None:
         self.leave.set()
@@ -99,17 +108,16 @@ def test_an_error_inside_leaves_the_lock_open(mode: str) -> None:
 
 def test_what_the_lock_guards_is_never_seen_half_written() -> None:
     lock, pair, torn = ReadWriteLock(), [0, 0], []
-    until = time.monotonic() + 0.5
 
     def write() -> None:
-        while time.monotonic() < until:
+        for _ in range(TURNS):
             with lock.write():
                 pair[0] += 1
                 time.sleep(0)
                 pair[1] += 1
 
     def read() -> None:
-        while time.monotonic() < until:
+        for _ in range(TURNS):
             with lock.read():
                 if pair[0] != pair[1]:
                     torn.append(tuple(pair))
@@ -119,5 +127,5 @@ def test_what_the_lock_guards_is_never_seen_half_written() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert pair[0] == pair[1] > 0
+    assert pair == [2 * TURNS, 2 * TURNS]
     assert not torn

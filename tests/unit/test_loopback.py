@@ -46,7 +46,7 @@ class Answering:
                     outer.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
                     outer.at_once += 1
                     outer.most_at_once = max(outer.most_at_once, outer.at_once)
-                outer.released.wait(20)
+                outer.released.wait(120)
                 with lock:
                     outer.at_once -= 1
                 self.send_response(outer.statuses.get(self.path, 404))
@@ -186,7 +186,7 @@ def test_an_orthanc_that_hangs_is_waited_for_a_limited_time(
         asking.studies(map(str, range(20)))
     assert asking.sees_statistics() is False
     orthanc.released.set()
-    monkeypatch.setattr(loopback, "ANSWER_SECONDS", 10)
+    monkeypatch.setattr(loopback, "ANSWER_SECONDS", 60)
     orthanc.statuses["/studies/a"] = 200
     assert asking.studies(["a"]) == {"a"}
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from dicom_files import mr_slice
 from orthanc_double import OrthancDouble
+from orthanc_process import wait_for
 from parts import DIM, MODEL, Workplace, embedded, series, tiny_embedder, units
 from postgres_server import PostgresServer
 
 from cbmir.errors import CatalogueError, SettingsError, Unavailable
-from cbmir.store.postgresql.catalogue import PostgresCatalogue
+from cbmir.store.postgresql import catalogue as catalogue_module
+from cbmir.store.postgresql.catalogue import SIGN_SECONDS, PostgresCatalogue
 from cbmir.store.postgresql.pool import Packed, completed
 from cbmir.store.postgresql.statements import quoted, translated
 from cbmir.store.sql import SCHEMA
@@ -23,10 +26,6 @@ from cbmir.store.sql import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-SHORT = 0.4
-"""Of a lease that a test waits for."""
 
 
 @pytest.fixture
@@ -41,6 +40,11 @@ def node(database: str) -> Iterator[Callable[..., PostgresCatalogue]]:
     yield make
     for one in made:
         one.close()
+
+
+def fall_silent(postgres_server: PostgresServer, name: str) -> None:
+    """Have so much time pass since a node's last sign of life that its lease is over."""
+    postgres_server.execute(f"UPDATE cbmir.node SET until = now() - interval '1 second' WHERE id = '{name}'")  # noqa: S608
 
 
 def die(catalogue: PostgresCatalogue) -> None:
@@ -127,8 +131,14 @@ def test_nodes_that_start_together_make_the_tables_once(database: str) -> None:
         one.close()
 
 
-def test_a_server_that_is_away_is_told_and_found_again() -> None:
+def is_answered(catalogue: PostgresCatalogue) -> bool:
+    try:
+        return bool(catalogue.counts())
+    except Unavailable:
+        return False
 
+
+def test_a_server_that_is_away_is_told_and_found_again() -> None:
     server = PostgresServer()
     try:
         with pytest.raises(Unavailable, match="cannot be used now"):
@@ -140,13 +150,8 @@ def test_a_server_that_is_away_is_told_and_found_again() -> None:
             with pytest.raises(Unavailable, match="please try again"):
                 attempt()
         server.start()
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                assert catalogue.counts()["pending"] == 1
-                break
-            except Unavailable:
-                assert time.monotonic() < deadline
+        wait_for(lambda: is_answered(catalogue), "the server is found again")
+        assert catalogue.counts()["pending"] == 1
         # connections that died while nobody used them are replaced unnoticed
         server.stop()
         server.start()
@@ -206,23 +211,30 @@ def test_many_nodes_take_each_instance_once(node: Callable[..., PostgresCatalogu
     assert len(nodes[0].live_labels(MODEL)) == len(names)
 
 
-def test_the_claims_of_a_dead_node_are_taken_over_after_its_lease(node: Callable[..., PostgresCatalogue]) -> None:
-    dead, living = node("dead", lease_seconds=SHORT), node("living")
+def test_the_claims_of_a_dead_node_are_taken_over_after_its_lease(
+    node: Callable[..., PostgresCatalogue], postgres_server: PostgresServer
+) -> None:
+    dead, living = node("dead"), node("living")
     dead.enqueue(list("ab"))
     assert dead.claim(9) == ["b", "a"]
     die(dead)
     assert living.claim(9) == []
-    time.sleep(SHORT)
+    fall_silent(postgres_server, "dead")
     assert living.claim(9) == ["b", "a"]
 
 
-def test_a_node_that_gives_signs_of_life_keeps_its_claims(node: Callable[..., PostgresCatalogue]) -> None:
-    busy, other = node("busy", lease_seconds=SHORT), node("other")
+def test_a_node_that_gives_signs_of_life_keeps_its_claims(
+    node: Callable[..., PostgresCatalogue], postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, other = node("busy"), node("other")
     busy.enqueue(["a"])
     assert busy.claim(9) == ["a"]
-    for _ in range(8):
-        time.sleep(SHORT / 4)
-        busy.sign_of_life({MODEL})
+    for signs in range(1, 4):
+        fall_silent(postgres_server, "busy")
+        later = time.monotonic() + signs * SIGN_SECONDS
+        with monkeypatch.context() as clock:
+            clock.setattr(catalogue_module, "time", SimpleNamespace(monotonic=lambda later=later: later))
+            busy.sign_of_life({MODEL})
         assert other.claim(9) == []
 
 
@@ -261,14 +273,16 @@ def test_what_is_known_is_not_made_pending_by_another_node_that_missed_it(
 # ---- a change of model on several nodes ----
 
 
-def test_vectors_that_another_living_node_answers_from_are_not_dropped(node: Callable[..., PostgresCatalogue]) -> None:
-    old, new = node("old", lease_seconds=SHORT), node("new")
+def test_vectors_that_another_living_node_answers_from_are_not_dropped(
+    node: Callable[..., PostgresCatalogue], postgres_server: PostgresServer
+) -> None:
+    old, new = node("old"), node("new")
     old.enqueue(["a"])
     old.record(embedded("a"), MODEL)
     old.sign_of_life({MODEL})
     assert not new.drop_other_models({"new"}, 10)
     assert len(new.live_labels(MODEL)) == 1
-    time.sleep(SHORT)
+    fall_silent(postgres_server, "old")
     assert new.drop_other_models({"new"}, 10)
     assert len(new.live_labels(MODEL)) == 0
 

@@ -100,7 +100,7 @@ def test_reports_that_take_long_leave_every_place_to_queries(
 
     def slow(orthanc_id: str) -> bytes:
         inside.release()
-        leave.wait(5)
+        leave.wait(120)
         return fetch(orthanc_id)
 
     monkeypatch.setattr(workplace.orthanc, "GetDicomForInstance", slow)
@@ -108,7 +108,7 @@ def test_reports_that_take_long_leave_every_place_to_queries(
     for reader in readers:
         reader.start()
     for _ in readers:
-        assert inside.acquire(timeout=5)
+        assert inside.acquire(timeout=120)
     with pytest.raises(Unavailable, match="try again"):
         lines(workplace, names[2])
     assert workplace.get(f"similar/{query}").status == 200

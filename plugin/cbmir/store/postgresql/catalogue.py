@@ -42,13 +42,12 @@ class PostgresCatalogue(Catalogue):
 
     shared = True
 
-    def __init__(self, conninfo: str, node: str, *, connections: int = 4, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, conninfo: str, node: str, *, connections: int = 4) -> None:
         """Connect as a node, whose name is its own for ever; what it claimed before it died is free. Raises as `Pool`.
 
         `connections` is the number of threads that may read at once.
         """
         self._node = node
-        self._lease = lease_seconds
         self._signed: tuple[float, frozenset[str]] = -math.inf, frozenset()
         self._claimed: dict[str, int] = {}
         self._pool = Pool(conninfo, connections)
@@ -158,12 +157,12 @@ class PostgresCatalogue(Catalogue):
     def _sign(self, database: Connection, models: frozenset[str]) -> None:
         then, before = self._signed
         now = time.monotonic()
-        if models == before and now - then < min(SIGN_SECONDS, self._lease / 4):
+        if models == before and now - then < SIGN_SECONDS:
             return
         database.execute(
             "INSERT INTO node (id, until, models) VALUES (?1, now() + make_interval(secs => ?2), ?3)"
             " ON CONFLICT (id) DO UPDATE SET until = excluded.until, models = excluded.models",
-            (self._node, self._lease, sorted(models)),
+            (self._node, LEASE_SECONDS, sorted(models)),
         )
         self._signed = now, models
 
