@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,9 +127,9 @@ def test_switched_off_it_leaves_orthanc_as_it_is(make_orthanc: Callable[..., Ort
 # ---- it ends ----
 
 
-def stop_in_time(orthanc: OrthancProcess) -> None:
+def stop_in_time(orthanc: OrthancProcess, go_on: Path | None = None) -> None:
     start = time.monotonic()
-    assert orthanc.stop() == 0
+    assert orthanc.stop(go_on=go_on) == 0
     assert time.monotonic() - start < STOP_LIMIT
 
 
@@ -144,10 +143,7 @@ def test_stopping_amid_three_hundred_waiting_slices_is_quick_and_loses_none(
         orthanc.upload(mr_file(f"P{number % 30}", number=number))
     wait_for(lambda: orthanc.status()["indexed"] > 0, "the burst is over and the indexing goes on")
     assert orthanc.status()["queued"] > 0
-    assert orthanc.process is not None
-    orthanc.process.send_signal(signal.SIGTERM)
-    go_on.touch()
-    stop_in_time(orthanc)
+    stop_in_time(orthanc, go_on)
     before = CatalogueFile(orthanc.data).arrivals()
     assert 0 < len(CatalogueFile(orthanc.data).vectors()) < 300
     orthanc.start()

@@ -149,13 +149,15 @@ class OrthancProcess:
         """Return whether the process is there."""
         return self.process is not None and self.process.poll() is None
 
-    def stop(self) -> int:
-        """Stop Orthanc as a service manager would; return its exit code."""
+    def stop(self, *, go_on: Path | None = None) -> int:
+        """Stop Orthanc as a service manager would; return its exit code. What is held goes on when it has been told."""
         assert self.process is not None
         # Orthanc waits for connections that are kept alive
         self.http.close()
         self.http = self._client()
         self.process.send_signal(signal.SIGTERM)
+        if go_on is not None:
+            go_on.touch()
         return self.wait_for_end()
 
     def wait_for_end(self) -> int:
