@@ -157,6 +157,13 @@ def test_a_thumbnail_has_the_window_that_the_viewer_shows_first(workplace: Workp
     assert asked == {"width": 192, "height": 192, "smooth": 1, "window-center": 1e22, "window-width": 300.5}
 
 
+def test_links_of_ids_that_are_no_uids_lead_there_all_the_same(workplace: Workplace) -> None:
+    found = dataclasses.replace(slices(workplace)[0], sop_instance_uid="1.2&x=3 ٣%")
+    link = urlsplit(answers(workplace).query(found, indexed=True)["viewerUrl"])
+    assert parse_qs(link.query)["initialSOPInstanceUID"] == ["1.2&x=3 ٣%"]
+    assert "x" not in parse_qs(link.query)
+
+
 def test_a_slice_without_window_is_shown_with_all_its_values(workplace: Workplace) -> None:
     found = dataclasses.replace(slices(workplace)[0], window=None)
     thumbnail = answers(workplace).query(found, indexed=True)["thumbnailUrl"]

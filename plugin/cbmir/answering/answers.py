@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from cbmir.answering.scale import NO_SCALE, Scale
 from cbmir.archive import ABSENT
@@ -26,6 +26,8 @@ DECIMALS = 4
 
 THUMBNAIL_SIDE = 192
 """In pixels: twice that of the viewer's cards, for sharp displays. A small picture is sent and shown sooner."""
+
+_RENDERED = f"rendered?width={THUMBNAIL_SIDE}&height={THUMBNAIL_SIDE}&smooth=1"
 
 _ON_PATIENT = ("PatientSex", "PatientAge")
 _IDENTIFYING = ("StudyDate",)
@@ -108,23 +110,31 @@ def _picture(found: CataloguedSlice) -> str:
     """Return the route of Orthanc that shows a frame as a viewer first does: without a window, all of its values."""
     if found.window is None:
         return "preview"
-    sides = {"width": THUMBNAIL_SIDE, "height": THUMBNAIL_SIDE, "smooth": 1}
-    return f"rendered?{urlencode(sides | {f'window-{name}': value for name, value in found.window._asdict().items()})}"
+    # of the signs in a number, only the plus of 1e+16 means something else there
+    center, width = (str(value).replace("+", "%2B") for value in found.window)
+    return f"{_RENDERED}&window-center={center}&window-width={width}"
 
 
 def urls(found: CataloguedSlice, *, viewer: bool) -> dict[str, str]:
     """Return where a slice is seen small, and where it is opened: in OHIF, or else in Orthanc Explorer."""
-    where = {
-        "StudyInstanceUIDs": found.series.study_instance_uid,
-        "initialSeriesInstanceUID": found.series.series_instance_uid,
-        "initialSOPInstanceUID": found.sop_instance_uid,
-    }
     return {
         "thumbnailUrl": f"/instances/{found.orthanc_id}/frames/{found.frame - 1}/{_picture(found)}",
-        "viewerUrl": f"/ohif/viewer?{urlencode(where)}"
-        if viewer
-        else f"/app/explorer.html#instance?uuid={found.orthanc_id}",
+        "viewerUrl": _in_viewer(found) if viewer else f"/app/explorer.html#instance?uuid={found.orthanc_id}",
     }
+
+
+def _in_viewer(found: CataloguedSlice) -> str:
+    series = found.series
+    return (
+        f"/ohif/viewer?StudyInstanceUIDs={_quoted(series.study_instance_uid)}"
+        f"&initialSeriesInstanceUID={_quoted(series.series_instance_uid)}"
+        f"&initialSOPInstanceUID={_quoted(found.sop_instance_uid)}"
+    )
+
+
+def _quoted(uid: str) -> str:
+    """Return a UID for a query. There are hundreds in an answer, hardly ever with anything to be quoted."""
+    return uid if uid.isascii() and uid.replace(".", "").isdigit() else quote_plus(uid)
 
 
 class Answers:
