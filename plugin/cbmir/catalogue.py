@@ -159,8 +159,11 @@ class Catalogue(SeriesTable, Succession, Days, Labels, Sketches, Copying):
         """Return the number of indexed instances by modality."""
         return dict(
             self._connection().execute(
-                "SELECT series.Modality, count(*) FROM instance JOIN series ON series.id = instance.series"
-                " WHERE state = 'indexed' GROUP BY 1 ORDER BY 2 DESC"
+                # counted by series first, which is one pass through an index that has all it needs
+                "SELECT Modality, CAST(sum(number) AS BIGINT) FROM"
+                " (SELECT series AS row_id, sum(CASE WHEN state = 'indexed' THEN 1 ELSE 0 END) AS number FROM instance"
+                " GROUP BY series) AS counted JOIN series ON series.id = row_id"
+                " GROUP BY 1 HAVING sum(number) > 0 ORDER BY 2 DESC"
             )
         )
 

@@ -28,7 +28,7 @@ class Slices:
 def belonging(*rows: tuple[int, int]) -> Belonging:
     slices, found = Slices(), Belonging()
     slices.put(*rows)
-    found.extend(slices.after)
+    found.extend(0, slices.after)
     return found
 
 
@@ -45,12 +45,24 @@ def test_only_what_came_after_the_last_is_read() -> None:
         return slices.after(last)
 
     slices.put((10, 1), (11, 1))
-    found.extend(after)
+    found.extend(1, after)
     slices.put((12, 9))
-    found.extend(after)
-    found.extend(after)
+    found.extend(2, after)
+    found.extend(3, after)
     assert asked == [-1, 11, 12]
     assert found.series_of(np.array([10, 12])).tolist() == [1, 9]
+
+
+def test_nothing_is_read_where_nothing_was_written() -> None:
+    slices, found, asked = Slices(), Belonging(), list[int]()
+
+    def after(last: int) -> Iterable[tuple[int, int]]:
+        asked.append(last)
+        return slices.after(last)
+
+    for as_of in (0, 0, 7, 7):
+        found.extend(as_of, after)
+    assert asked == [-1, -1]
 
 
 def test_a_few_labels_are_found_once_and_many_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +104,7 @@ def test_thousands_come_and_go_without_a_trace(portion: int) -> None:
         new = [(label, int(random.integers(50))) for label in range(start, start + portion)]
         slices.put(*new)
         truth |= dict(new)
-        found.extend(slices.after)
+        found.extend(start, slices.after)
         gone = random.choice(list(truth), len(truth) // 5).tolist() if start % 500 == 0 else []
         found.discard(gone)
         for label in gone:

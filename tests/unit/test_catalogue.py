@@ -95,6 +95,52 @@ def test_each_state_is_counted(catalogue: Catalogue) -> None:
     assert catalogue.orthanc_ids() == set("abcde")
 
 
+def test_indexed_instances_are_counted_by_modality(catalogue: Catalogue) -> None:
+    assert catalogue.modalities() == {}
+    for name, number, modality in [("a", 1, "MR"), ("b", 1, "MR"), ("c", 2, "CT"), ("d", 3, "MR"), ("e", 4, "PT")]:
+        put(catalogue, name, series("P", number, Modality=modality))
+    assert catalogue.modalities() == {"MR": 3, "CT": 1, "PT": 1}
+    assert next(iter(catalogue.modalities())) == "MR"
+    catalogue.settle("e", "failed", "cut")
+    assert catalogue.modalities() == {"MR": 3, "CT": 1}
+
+
+def test_counts_are_those_of_the_moment_whatever_was_written(catalogue: Catalogue) -> None:
+    """They are kept as long as nothing is written."""
+
+    def counted() -> tuple[dict[str, int], dict[str, int]]:
+        return {state: n for state, n in catalogue.counts().items() if n}, catalogue.modalities()
+
+    mr, ct = series("P", 1, Modality="MR"), series("Q", 2, Modality="CT")
+    put(catalogue, "a", mr)
+    assert counted() == ({"indexed": 1}, {"MR": 1})
+    catalogue.counts()["indexed"] = 99
+    assert counted() == ({"indexed": 1}, {"MR": 1})
+    put(catalogue, "b", ct)
+    assert counted() == ({"indexed": 2}, {"MR": 1, "CT": 1})
+    catalogue.enqueue(["a"])
+    assert counted() == ({"pending": 1, "indexed": 1}, {"CT": 1})
+    catalogue.enqueue_new(["c"])
+    assert counted() == ({"pending": 2, "indexed": 1}, {"CT": 1})
+    catalogue.record(embedded("a", ct), MODEL)
+    assert counted() == ({"pending": 1, "indexed": 2}, {"CT": 2})
+    catalogue.forget(["b", "c"])
+    assert counted() == ({"indexed": 1}, {"CT": 1})
+    catalogue.reopen(["indexed"])
+    assert counted() == ({"pending": 1}, {})
+    catalogue.settle("a", "skipped", "no pixels")
+    assert counted() == ({"skipped": 1}, {})
+
+
+def test_while_nothing_is_written_nothing_is_counted_again(file: SqliteCatalogue) -> None:
+    put(file, "a")
+    file.counts(), file.modalities()
+    asked: list[str] = []
+    file._connection().set_trace_callback(asked.append)
+    file.counts(), file.modalities()
+    assert asked == []
+
+
 def test_an_entry_is_found_by_either_id(catalogue: Catalogue) -> None:
     put(catalogue, "a", sop="1.2.3", note="1 frame left out")
     for identifier in ("a", "1.2.3"):

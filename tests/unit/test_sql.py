@@ -115,8 +115,13 @@ def test_marks_are_as_many_as_values() -> None:
     assert marks([]) == ""
 
 
-@pytest.mark.parametrize("number", [0, 1, VARIABLES, VARIABLES + 1, 5 * VARIABLES])
+@pytest.mark.parametrize("number", [0, 1, 3, VARIABLES, VARIABLES + 1, 5 * VARIABLES])
 def test_portions_lose_nothing_and_stay_small(number: int) -> None:
     some = list(portions(range(number)))
-    assert [value for portion in some for value in portion] == list(range(number))
+    assert list(dict.fromkeys(value for portion in some for value in portion)) == list(range(number))
     assert all(0 < len(portion) <= VARIABLES for portion in some)
+
+
+def test_portions_have_few_lengths_so_that_a_statement_is_prepared_once() -> None:
+    lengths = {len(portion) for number in range(3 * VARIABLES) for portion in portions(range(number))}
+    assert sorted(lengths) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, VARIABLES]

@@ -104,16 +104,23 @@ class Belonging:
         self._labels = np.empty(0, np.int64)
         self._series = np.empty(0, np.int32)
         self._number = 0
+        self._as_of: int | None = None
         self._slices = np.zeros(1, np.int64)
         """Number of slices by the row id of their series; one element more, where NONE points."""
 
-    def extend(self, after: Callable[[int], Iterable[tuple[int, int]]]) -> None:
-        """Add what came: `after` gives slices with labels above one, ascending, each with the row id of its series."""
+    def extend(self, as_of: int, after: Callable[[int], Iterable[tuple[int, int]]]) -> None:
+        """Add what came: `after` gives slices with labels above one, ascending, each with the row id of its series.
+
+        `as_of` is another number whenever something was written: nothing is read twice with the same.
+        """
         with self._lock:
+            if as_of == self._as_of:
+                return
             last = int(self._labels[self._number - 1]) if self._number else -1
             new = np.fromiter(after(last), _ROW)
             if len(new):
                 self._add(new["label"], new["series"].astype(np.int32))
+            self._as_of = as_of
 
     def _add(self, labels: NDArray[np.int64], series: NDArray[np.int32]) -> None:
         if self._number + len(labels) > len(self._labels):

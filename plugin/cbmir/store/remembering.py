@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,13 +12,15 @@ from cbmir.store.owners import Owners, OwnersOfSeries
 from cbmir.store.sql import clauses, marks, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from cbmir.answering.matching import Condition
     from cbmir.records import Embedded, Series
     from cbmir.store.protocols import Selection
+
+T = TypeVar("T")
 
 MOST_FILTERS = 64
 MOST_SERIES = 2000
@@ -36,6 +38,7 @@ class Remembering(Catalogue):
         self._owners = OwnersOfSeries()
         self._filters: dict[_Filter, tuple[int, OfSeries]] = {}
         self._read: tuple[int, dict[int, Series]] = (0, {})
+        self._counted: dict[str, tuple[int, Any]] = {}
 
     # ---- reading ----
 
@@ -84,6 +87,23 @@ class Remembering(Catalogue):
         self._read = commits, known
         return {row: known[row] for row in rows if row in known}
 
+    def counts(self) -> dict[str, int]:
+        """As Catalogue.counts."""
+        return dict(self._until_written("counts", super().counts))
+
+    def modalities(self) -> dict[str, int]:
+        """As Catalogue.modalities."""
+        return dict(self._until_written("modalities", super().modalities))
+
+    def _until_written(self, name: str, count: Callable[[], T]) -> T:
+        """Return what was counted, and count once more only where something was written since."""
+        commits, (then, found) = self.commits, self._counted.get(name, (-1, None))
+        if then != commits:
+            found = count()
+            self._counted[name] = commits, found
+        counted: T = found
+        return counted
+
     def selection(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> Selection:
         """Return the slices that fulfil every condition, and belong to the patient if one is named."""
         if any(condition.keyword == "label" for condition in conditions):
@@ -122,11 +142,12 @@ class Remembering(Catalogue):
         """Return what is known of a model's slices, with those that came since it was asked for last."""
         belonging = self._belonging.setdefault(model, Belonging())
         belonging.extend(
+            self.commits,
             lambda last: self._connection().execute(
                 "SELECT label, series FROM slice JOIN instance ON instance.id = slice.instance"
                 " WHERE model = ? AND label > ? AND series IS NOT NULL ORDER BY label",
                 (model, last),
-            )
+            ),
         )
         return belonging
 

@@ -194,9 +194,14 @@ def marks(values: Collection[Any]) -> str:
 
 
 def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield the values in lists that SQLite can bind."""
+    """Yield the values in lists that SQLite can bind, to be looked for: the last one fills up lists of a few lengths.
+
+    A statement with as many marks is known to the database then, where one of each length would have to be prepared.
+    """
     for start in range(0, len(values), VARIABLES):
-        yield list(values[start : start + VARIABLES])
+        some = list(values[start : start + VARIABLES])
+        length = min(VARIABLES, 1 << (len(some) - 1).bit_length())
+        yield some + some[-1:] * (length - len(some))
 
 
 def upsert(table: str, columns: Sequence[str], key: Sequence[str], merged: Mapping[str, str] | None = None) -> str:

@@ -33,8 +33,7 @@ _PRAGMAS = (
 )
 
 STATEMENTS_KEPT = 64
-"""By each connection. Of those that name many rows there are as many as there are numbers of rows; by the usual 128,
-memory would grow for hours until they are all there."""
+"""By each connection. Of those that name many rows there is one for each length of `portions`."""
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {
