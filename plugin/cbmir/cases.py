@@ -91,8 +91,7 @@ def eligible(found: Series, query: Series, same_patient: SamePatient) -> bool:
     """Return whether a series may be shown. The query's own study never is: it is what the reader looks at."""
     if found.study_orthanc_id == query.study_orthanc_id:
         return False
-    own = found.patient == query.patient
-    return {"exclude": not own, "only": own, "include": True}[same_patient]
+    return same_patient == "include" or (found.patient == query.patient) == (same_patient == "only")
 
 
 def rank(hits: Iterable[Hit], group: Group) -> list[Case]:

@@ -41,6 +41,9 @@ CANDIDATES = 2
 GROWTH = 4
 """Times as many neighbours are asked for next: a third look costs more than a wide second one."""
 
+LATER_GROWTH = 2
+"""The same from the third look on: few cases are missing then, and thousands of neighbours take milliseconds."""
+
 EXACT_LIMIT = 20_000
 """Filtered sets up to this size are compared one by one, where the graph does not soon meet enough of them."""
 
@@ -111,7 +114,7 @@ class Search:
         neighbours = self._neighbours(vector, query, criteria)
         at_least = max(criteria.k, self._expand)
         candidates = CANDIDATES * at_least if self._expand else criteria.k
-        wanted = at_least * FIRST_FETCH
+        wanted, growth = at_least * FIRST_FETCH, GROWTH
         while True:
             labels, similarities, are_all = neighbours(wanted)
             near = similarities >= criteria.min_similarity
@@ -126,7 +129,7 @@ class Search:
                     cases = self._by_first_hits(vector, rank_visible(hits, criteria.group, candidates, caller.studies))
                 if is_last or len(cases) >= criteria.k:
                     return cases[: criteria.k]
-            wanted *= GROWTH
+            wanted, growth = wanted * growth, LATER_GROWTH
 
     def _neighbours(self, vector: NDArray[np.float32], query: Series, criteria: Criteria) -> Neighbours:
         """Return a function that gives the nearest n slices the conditions allow, as labels and similarities."""

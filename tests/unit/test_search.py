@@ -112,6 +112,21 @@ def test_enough_cases_are_found_although_one_series_fills_the_neighbourhood(shel
     assert len(shelf.cases(k=100)) == 11
 
 
+def test_the_second_look_is_wide_and_later_ones_grow_slowly(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put(series("crowd", 1), np.full(9 * FIRST_FETCH, 0.95))
+    shelf.put(series("P1", 2), 0.3)
+    asked: list[int] = []
+    search = shelf.index.search
+
+    def noting(vector: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        asked.append(k)
+        return search(vector, k)
+
+    monkeypatch.setattr(shelf.index, "search", noting)
+    assert patients(shelf.cases(k=1, query=series("crowd", 3))) == expected("P1")
+    assert asked == [FIRST_FETCH, 4 * FIRST_FETCH, 8 * FIRST_FETCH, 16 * FIRST_FETCH]
+
+
 def test_the_reader_s_own_series_does_not_hide_others(shelf: Shelf) -> None:
     shelf.put(series("reader", 1000), np.full(500, 0.99))
     shelf.put(series("P1", 1), 0.3)
