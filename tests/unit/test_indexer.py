@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import sqlite3
 import threading
 import time
@@ -468,7 +469,14 @@ def test_after_a_restart_the_index_comes_from_its_snapshot(tmp_path: Path, monke
 
 
 def test_stopping_in_the_middle_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Workplace(tmp_path)
+    batches = itertools.count(1)
+
+    def network(outputs: Sequence[str], /, *, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        if next(batches) > 3:
+            first.inbox.closed.wait(PATIENCE)
+        return tiny_session(outputs, image=image)
+
+    first = Workplace(tmp_path, embedder=tiny_embedder(network))
     stored = first.store(*(mr_slice(f"P{number}", number) for number in range(60)))
     with Working(first, monkeypatch) as worker:
         worker.until(lambda: first.catalogue.counts()["indexed"] > 0)
