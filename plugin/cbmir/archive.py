@@ -72,11 +72,27 @@ class Archive:
 
     def instances(self) -> Iterator[list[str]]:
         """Yield the Orthanc ids of all instances, a series at a time, those that changed longest ago first."""
-        series: list[tuple[str, list[str]]] = []
-        while page := self._get(f"/series?expand&since={len(series)}&limit={PAGE}"):
-            series += [(str(one["LastUpdate"]), one["Instances"]) for one in page]
-        for _, instances in sorted(series, key=lambda one: one[0]):
+        for _, instances in sorted(self._series().values(), key=lambda one: one[0]):
             yield instances
+
+    def _series(self) -> dict[str, tuple[str, list[str]]]:
+        """Return when each series changed last, and its instances, by its Orthanc id.
+
+        Orthanc counts off each page anew: where a series has gone meanwhile, those behind it have moved up. So a page
+        begins with the last series of the one before, or is read once more from further in front.
+        """
+        found: dict[str, tuple[str, list[str]]] = {}
+        since, last = 0, None
+        while True:
+            page = {one["ID"]: one for one in self._get(f"/series?expand&since={since}&limit={PAGE}")}
+            if since and last not in page:
+                since = max(0, since - PAGE)
+                continue
+            found |= {name: (str(one["LastUpdate"]), one["Instances"]) for name, one in page.items()}
+            if not page or page.keys() == {last}:
+                return found
+            *_, last = page
+            since += len(page) - 1
 
     def instance(self, orthanc_id: str) -> tuple[str, int]:
         """Return the Orthanc id of an instance's series, and the size of its file in bytes."""

@@ -25,11 +25,12 @@ class Layers:
     """What all trunks of a fitted network say, side by side. On a processor they compute in bfloat16: twice as fast."""
 
     def __init__(self, network: Fitted, cache: Path | None = None) -> None:
-        """Take a network; what was computed is kept in the folder `cache`, by the trunks' weights."""
+        """Take a network; what was computed is kept in the folder `cache`, by the trunks' weights and their stride."""
         self.trunks: Sequence[Statistics] = list(network.trunks)  # type: ignore[arg-type]
-        names = network.architecture.trunk.split("+")
+        architecture = network.architecture
         self.folders = [
-            cache and cache / f"{name}-{_digest(one)}" for name, one in zip(names, self.trunks, strict=True)
+            cache and cache / f"{name}-{architecture.stride}-{_digest(one)}"
+            for name, one in zip(architecture.trunk.split("+"), self.trunks, strict=True)
         ]
 
     def __call__(self, greys: NDArray[np.uint8]) -> NDArray[np.float16]:

@@ -36,6 +36,31 @@ def test_instances_come_by_series_in_pages_that_leave_none_out_and_the_newest_la
     assert len([call for call in orthanc.calls if call.startswith("/series?")]) == 4
 
 
+@pytest.mark.parametrize("deleted", [[0], [1, 2], [0, 1, 2, 3], [2], [3], [8, 9]])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_series_that_go_while_the_others_are_listed_hide_none_of_them(
+    orthanc: OrthancDouble, archive: Archive, monkeypatch: pytest.MonkeyPatch, deleted: list[int], after: int
+) -> None:
+    """A page begins where the one before ended: what went meanwhile moved others past that place."""
+    monkeypatch.setattr(archive_module, "PAGE", 3)
+    for number in range(10):
+        orthanc.store(mr_slice(series=number))
+    listed = [instance for page in archive.instances() for instance in page]
+    by_id = sorted(listed, key=lambda one: orthanc.above(one)[0])
+    get, pages = orthanc.RestApiGet, []
+
+    def get_and_delete(uri: str) -> bytes:
+        found = get(uri)
+        pages.append(uri)
+        if len(pages) == after:
+            for place in deleted:
+                orthanc.delete(by_id[place])
+        return found
+
+    monkeypatch.setattr(orthanc, "RestApiGet", get_and_delete)
+    assert {instance for page in archive.instances() for instance in page} >= set(orthanc.files)
+
+
 def test_an_empty_archive_has_no_page(archive: Archive) -> None:
     assert list(archive.instances()) == []
 

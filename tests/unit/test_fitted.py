@@ -86,6 +86,17 @@ def test_an_unknown_trunk_is_refused() -> None:
         Fitted(replace(SMALL, trunk="googlenet+vgg"))
 
 
+def test_the_same_weights_at_another_stride_say_something_else(tmp_path: Path) -> None:
+    """What they said at one stride was once taken for what they say at the other."""
+    coarse = filled(replace(SMALL, dim=2, trunk="efficientnet-lite0"))
+    fine = Fitted(replace(coarse.architecture, stride=16)).eval()
+    # the same layers, which bear other names
+    fine.load_state_dict(dict(zip(fine.state_dict(), coarse.state_dict().values(), strict=True)))
+    greys = np.random.default_rng(0).integers(0, 255, (1, 64, 64), np.uint8)
+    told = Layers(coarse, tmp_path)(greys)
+    assert (Layers(fine, tmp_path)(greys) != told).any()
+
+
 def test_what_layers_say_is_kept_by_the_weights_that_said_it(tmp_path: Path) -> None:
     network = filled(SMALL)
     layers = Layers(network, tmp_path)
