@@ -70,20 +70,34 @@ class SliceIndex:
         missed: Missed = deque()
         with self._saving, self._lock.write():
             self._missed = missed
-        labels = live()
+        try:
+            graph = self._built(live(), vectors)
+            while len(missed) > FEW_CHANGES:
+                missed.popleft()(graph)
+            with self._saving, self._lock.write():
+                # if it was restored or rebuilt meanwhile, this graph knows less
+                if self._missed is missed:
+                    for change in missed:
+                        change(graph)
+                    self._replace(graph)
+                    self.changes_since_snapshot += 1
+        except BaseException:
+            self._miss_no_more(missed)
+            raise
+
+    def _built(self, labels: NDArray[np.int64], vectors: Vectors) -> Linked:
+        """Return a graph of these labels, linked in random order."""
         graph = self.KIND.empty(self.dim, int(len(labels) * GROWTH))
         for some, rows in vectors(np.random.default_rng(len(labels)).permutation(labels)):
             graph.add(some, rows, self._threads)
         graph.unshuffled = 0
-        while len(missed) > FEW_CHANGES:
-            missed.popleft()(graph)
-        with self._saving, self._lock.write():
-            # if it was restored or rebuilt meanwhile, this graph knows less
+        return graph
+
+    def _miss_no_more(self, missed: Missed) -> None:
+        """Keep no changes for a rebuild that has failed, as of too little memory."""
+        with self._lock.write():
             if self._missed is missed:
-                for change in missed:
-                    change(graph)
-                self._replace(graph)
-                self.changes_since_snapshot += 1
+                self._missed = None
 
     @property
     def worn(self) -> bool:
