@@ -236,7 +236,7 @@ def test_the_other_routes_answer_as_promised(workplace: Workplace, stored: list[
 
 def test_the_map_is_as_promised_before_and_after_it_is_drawn(workplace: Workplace, stored: list[str]) -> None:
     assert check("map", workplace.get("map"), 200)["points"] == []
-    workplace.indexer._check()
+    workplace.idle()
     points = check("map", workplace.get("map"), 200)["points"]
     assert {point["orthancId"] for point in points} == set(stored)
     assert OPENAPI["components"]["schemas"]["Map"]["properties"]["points"]["maxItems"] == MOST_DRAWN

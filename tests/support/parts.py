@@ -189,6 +189,12 @@ class Workplace:
         while self.turn():
             logging.getLogger(__name__).debug("one more turn")
 
+    def idle(self) -> None:
+        """Have the worker look at its own work, in as many idle moments as it takes to draw the map."""
+        self.indexer._check()
+        while self.indexer._checks._survey._drawing is not None:
+            self.indexer._check()
+
     def get(self, path: str, /, **query: str) -> Response:
         """Return the answer to GET /cbmir/<path>."""
         return self.api(Request("GET", path, query))

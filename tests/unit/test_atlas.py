@@ -23,7 +23,7 @@ def stored(workplace: Workplace) -> list[str]:
     stored = workplace.store(*slices)
     workplace.orthanc.say(workplace.orthanc.above(stored[0])[1], [{"label": "glioma"}])
     workplace.work()
-    workplace.indexer._check()
+    workplace.idle()
     return stored
 
 
@@ -91,7 +91,7 @@ def test_studies_that_the_caller_may_not_see_are_not_on_the_map(tmp_path: Path) 
     workplace = Workplace(tmp_path, gatekeeper=somebody)
     stored = workplace.store(*(mr_slice(f"P{n}", n) for n in range(4)))
     workplace.work()
-    workplace.indexer._check()
+    workplace.idle()
     somebody.hidden = {workplace.orthanc.above(stored[2])[1]}
     assert {point["orthancId"] for point in points(workplace)} == set(stored) - {stored[2]}
     somebody.is_told_figures = False

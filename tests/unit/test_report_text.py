@@ -97,7 +97,14 @@ def test_a_truncated_report_is_an_error_of_ours(length: int) -> None:
 # ---- PDF ----
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the reader of PDFs end by itself, on a busy machine too."""
+    monkeypatch.setattr(report_text, "PDF_SECONDS", 120)
+
+
 @reads_pdf
+@pytest.mark.usefixtures("patience")
 def test_the_text_of_a_pdf_is_read() -> None:
     assert first_lines(to_bytes(encapsulated_pdf())) == ["Enhancing mass at the falx.", "No midline shift."]
     umlaut = to_bytes(encapsulated_pdf(pdf=pdf_of("3 cm größer")))
@@ -105,11 +112,13 @@ def test_the_text_of_a_pdf_is_read() -> None:
 
 
 @reads_pdf
+@pytest.mark.usefixtures("patience")
 def test_a_scanned_pdf_has_no_lines() -> None:
     assert first_lines(to_bytes(encapsulated_pdf(pdf=pdf_of()))) == []
 
 
 @reads_pdf
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("pdf", [b"", b"no PDF", b"%PDF-1.4\n" + b"\0" * 1000, pdf_of("x")[:-150]])
 def test_a_damaged_pdf_costs_nothing_but_its_text(pdf: bytes) -> None:
     assert len(first_lines(to_bytes(encapsulated_pdf(pdf=pdf)))) <= 1
@@ -152,6 +161,7 @@ def test_a_reader_that_does_not_end_is_ended(reader: Path, monkeypatch: pytest.M
         first_lines(to_bytes(encapsulated_pdf()))
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_reader_that_writes_without_end_is_stopped_and_its_beginning_read(reader: Path) -> None:
     reader.write_text('#!/bin/sh\nfor last; do :; done\nexec yes "a line" > "$last"\n')
     assert first_lines(to_bytes(encapsulated_pdf())) == ["a line"] * LINES
