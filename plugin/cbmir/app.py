@@ -84,7 +84,8 @@ class App:
     def disable(self, reason: str) -> None:
         """Answer nothing but why; Orthanc goes on as if the plugin were not there."""
         self._state.services = None
-        self._state.name, self._state.reason = "disabled", reason
+        # whoever asks meanwhile never meets the state without its reason
+        self._state.reason, self._state.name = reason, "disabled"
         self.inbox.close()
         self._log(f"disabled: {reason}")
 
@@ -115,7 +116,7 @@ class App:
                     raise
                 if self._state.reason != str(error):
                     self._log(f"waiting: {error}")
-                self._state.name, self._state.reason = "starting", str(error)
+                self._state.reason, self._state.name = str(error), "starting"
             if self.inbox.closed.wait(pause):
                 return None
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -167,7 +168,7 @@ class App:
             Censuses(catalogue),
             self._delivery,
         )
-        self._state.name, self._state.reason = "running", None
+        self._state.reason, self._state.name = None, "running"
         if spaces.trouble:
             self._log(spaces.trouble)
         self._log(f"running with model {answering.model} and {len(answering.index)} slices")

@@ -20,6 +20,7 @@ from parts import MODEL, tiny_embedder, tiny_session
 
 from cbmir import app as app_module
 from cbmir.access import ANYONE
+from cbmir.answering.services import State
 from cbmir.app import App
 from cbmir.archive import Archive
 from cbmir.index import SliceIndex
@@ -297,6 +298,21 @@ def test_the_data_directory_is_for_its_owner_alone(house: House) -> None:
     started(house.app())
     directory = Path(house.directory / "cbmir")
     assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_whoever_asks_never_meets_the_state_disabled_without_its_reason(house: House) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Watched(State):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            seen.append((self.name, getattr(self, "reason", None)))
+
+    app = house.app()
+    app._state = Watched(app._state.name, None, None)
+    app.disable("of all things")
+    assert seen[-1] == ("disabled", "of all things")
+    assert ("disabled", None) not in seen
 
 
 def test_whatever_fails_at_the_start_is_the_reason_of_being_disabled(
