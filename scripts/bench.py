@@ -5,6 +5,7 @@
     .venv/bin/python scripts/bench.py embed         # a slice in the network, by every runtime that is installed
     .venv/bin/python scripts/bench.py ingest        # slices a second from C-STORE to searchable
     .venv/bin/python scripts/bench.py cstore        # images per second by C-STORE, with and without the plugin
+    .venv/bin/python scripts/bench.py burst         # the same, of images sent as fast as Orthanc takes them
     .venv/bin/python scripts/bench.py latency       # Orthanc's own answers, with and without the plugin
     .venv/bin/python scripts/bench.py index         # to link, save and read an index, and what it finds
     .venv/bin/python scripts/bench.py compressed    # the same of "CompressedIndex": true
@@ -68,6 +69,11 @@ class Measurement:
 
 _SLICES = "slices in the archive"
 _QUERIES = "queries of each kind"
+_RUNS: dict[str, tuple[str, float, float]] = {
+    "images": ("images of 256 x 256 pixels in each run", 2000, 40),
+    "associations": ("associations at the same time", 8, 4),
+    "runs": ("runs with and without the plugin", 5, 1),
+}
 MEASUREMENTS = {
     "embed": Measurement(
         "embed",
@@ -80,14 +86,8 @@ MEASUREMENTS = {
         "ingest",
         {"images": ("images sent", 2000, 16), "associations": ("associations at the same time", 8, 4)},
     ),
-    "cstore": Measurement(
-        "cstore",
-        {
-            "images": ("images of 256 x 256 pixels in each run", 2000, 40),
-            "associations": ("associations at the same time", 8, 4),
-            "runs": ("runs with and without the plugin", 5, 1),
-        },
-    ),
+    "cstore": Measurement("cstore", _RUNS),
+    "burst": Measurement("cstore:at_once", _RUNS),
     "latency": Measurement("latency", {"requests": ("requests to each Orthanc in each state", 300, 6)}),
     "backfill": Measurement("backfill", {"slices": ("slices that are there before the plugin", 100_000, 40)}),
     "index": Measurement("finding", {"slices": (_SLICES, 1_000_000, 2000), "queries": (_QUERIES, 400, 20)}),
@@ -131,7 +131,7 @@ MEASUREMENTS = {
     ),
     "soak": Measurement("soak", {"minutes": ("minutes", 30, 1)}),
 }
-ALL = ("embed", "ingest", "cstore", "latency", "index", "compressed", "query", "answer", "scale")
+ALL = ("embed", "ingest", "cstore", "burst", "latency", "index", "compressed", "query", "answer", "scale")
 """What needs idle cores, and fits into an hour."""
 
 LONGEST_SECONDS = 1200

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import sys
 import threading
 from dataclasses import replace
 from functools import partial
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 NICENESS = 10
 """Of the worker's threads, as of nice(1): where the processors are all busy, receiving images comes first."""
 
+SWITCH_SECONDS = 0.0005
+"""How long one of Python's threads may keep its lock from others. Python's own 5 ms are what a callback of Orthanc
+would wait for the worker with every image."""
+
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """Between two tries to reach a database."""
 
@@ -72,6 +77,7 @@ class App:
     def start(self) -> None:
         """Load and index in the background."""
         if self._thread is None:
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
             self._thread = threading.Thread(target=self._work, name="cbmir-worker")
             self._thread.start()
 

@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BATCHES_AT_A_TIME = 4
-"""Batches between two looks at the queue of events."""
+BATCHES_AT_A_TIME = (4, 16)
+"""Fewest and most batches between two looks at the queue of events: the network waits for the first to be read, and
+what records for the last to come out of it."""
+
+TURN_SECONDS = 1.0
+"""How long the batches between two such looks may take, where they are more than the fewest."""
 
 RECONCILE_SECONDS = 24 * 3600.0
 HOUSEKEEPING_SECONDS = 5.0
@@ -240,7 +244,9 @@ class Indexer:
 
     def _most(self) -> int:
         """Return how many instances may be begun before the next look at the queue of events."""
-        return BATCHES_AT_A_TIME * self._settings.batch_size
+        fewest, most = BATCHES_AT_A_TIME
+        in_time = int(TURN_SECONDS * self._progress.per_second / self._settings.batch_size)
+        return min(max(fewest, in_time), most) * self._settings.batch_size
 
     def _settle(self, settled: Settled) -> None:
         self._spaces.remove(self._catalogue.settle(settled.orthanc_id, settled.state, settled.reason))

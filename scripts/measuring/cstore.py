@@ -1,7 +1,13 @@
-"""How fast Orthanc takes images by C-STORE with and without the plugin, in turns."""
+"""How fast Orthanc takes images by C-STORE with and without the plugin, in turns.
+
+Where neither side says otherwise, each waits a while with small packets for more to send with them (Nagle's algorithm,
+RFC 896), and images come slower than Orthanc could take them. DCMTK, which is in both, lets them go at once where
+TCP_NODELAY=1 is in the environment.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
@@ -19,6 +25,7 @@ from measuring.machine import load
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
 SERIES = 50
 """Images of a series."""
@@ -27,7 +34,15 @@ PICTURES = 16
 """Different pictures: making one takes longer than receiving it."""
 
 
-def measure(options: Namespace) -> dict[str, Any]:
+AT_ONCE = {"TCP_NODELAY": "1"}
+
+
+def at_once(options: Namespace) -> dict[str, Any]:
+    """Return what `measure` does, of images that come as fast as Orthanc can take them."""
+    return measure(options, AT_ONCE)
+
+
+def measure(options: Namespace, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return images per second and milliseconds per image of every run, and their medians."""
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -35,7 +50,7 @@ def measure(options: Namespace) -> dict[str, Any]:
         for turn in range(options.runs):
             # who goes first has the colder caches
             for with_plugin in (False, True) if turn % 2 else (True, False):
-                runs.append(_run(Path(name), folders, with_plugin=with_plugin))
+                runs.append(_run(Path(name), folders, environment or {}, with_plugin=with_plugin))
                 print(runs[-1], flush=True)
     medians = {
         key: {word: statistics.median(run[key] for run in runs if run["plugin"] is there) for word, there in _WORDS}
@@ -67,10 +82,11 @@ def images(folder: Path, count: int, associations: int) -> list[Path]:
     return folders
 
 
-def _run(parent: Path, folders: list[Path], *, with_plugin: bool) -> dict[str, Any]:
+def _run(parent: Path, folders: list[Path], environment: Mapping[str, str], *, with_plugin: bool) -> dict[str, Any]:
     """Start an Orthanc with an empty archive, send everything at once, and end it."""
     with tempfile.TemporaryDirectory(dir=parent) as name:
         orthanc = OrthancProcess(Path(name), {"Threads": 0})
+        orthanc.environment |= environment
         if with_plugin:
             orthanc.start()
         else:
@@ -78,7 +94,9 @@ def _run(parent: Path, folders: list[Path], *, with_plugin: bool) -> dict[str, A
         try:
             before, start = load(), time.monotonic()
             with ThreadPoolExecutor(len(folders)) as associations:
-                milliseconds = np.concatenate(list(associations.map(lambda one: send(orthanc, one), folders)))
+                milliseconds = np.concatenate(
+                    list(associations.map(lambda one: send(orthanc, one, environment), folders))
+                )
             seconds = time.monotonic() - start
             assert orthanc.http.get("/statistics").json()["CountInstances"] == len(milliseconds)
             indexed = orthanc.status()["indexed"] if with_plugin else None
@@ -104,11 +122,18 @@ def start_without_python(orthanc: OrthancProcess) -> None:
     wait_for(orthanc.answers, "Orthanc answers")
 
 
-def send(orthanc: OrthancProcess, folder: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Send a folder over one association; return milliseconds from request to response, of each image."""
+def send(
+    orthanc: OrthancProcess, folder: Path, environment: Mapping[str, str]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Send a folder over one association; return milliseconds from request to response, of each image.
+
+    `environment` is what storescu is told besides.
+    """
     command = ["storescu", "--verbose", "--scan-directories", "127.0.0.1", str(orthanc.dicom_port), str(folder)]
     times, sent = [], 0.0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sender:
+    pipe = subprocess.PIPE
+    environment = {**os.environ, **environment}
+    with subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment) as sender:
         for line in sender.stdout or ():
             now = time.monotonic()
             if re.search("Sending Store Request|Sending file", line):

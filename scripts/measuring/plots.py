@@ -69,12 +69,14 @@ _BARS: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, float]]]] = {
             for what, key in (
                 ("stored", "storedPerSecond"),
                 ("searchable", "searchablePerSecond"),
-                ("once all are stored", "afterwardsPerSecond"),
+                ("stored at once", "storedAtOncePerSecond"),
+                ("searchable after that", "afterwardsPerSecond"),
                 ("embedded alone", "embeddedPerSecond"),
             )
         },
     ),
     "cstore": lambda found: ("images a second", found["medians"]["imagesPerSecond"]),
+    "burst": lambda found: ("images a second", found["medians"]["imagesPerSecond"]),
     "index": lambda found: ("seconds", _seconds(found)),
     "compressed": lambda found: ("seconds", _seconds(found)),
     "startup": lambda found: ("seconds", _seconds(found)),

@@ -96,21 +96,18 @@ def _told(value: float | None) -> str:
 
 
 def _ingest(found: dict[str, Any]) -> list[str]:
-    rows = [
-        (
-            threads,
-            *(
-                one[key]
-                for key in ("storedPerSecond", "searchablePerSecond", "afterwardsPerSecond", "embeddedPerSecond")
-            ),
-            one["searchableOverEmbedded"],
-            one["afterwardsOverEmbedded"],
-        )
-        for threads, one in found["threads"].items()
-    ]
-    head = ("threads", "stored a second", "searchable", "once all are stored", "embedded alone", "searchable over that")
+    columns = {
+        "storedPerSecond": "stored a second",
+        "searchablePerSecond": "searchable",
+        "searchableOverStored": "of those stored",
+        "storedAtOncePerSecond": "stored at once",
+        "afterwardsPerSecond": "searchable after that",
+        "embeddedPerSecond": "embedded alone",
+        "afterwardsOverEmbedded": "searchable over that",
+    }
+    rows = [(threads, *(one[key] for key in columns)) for threads, one in found["threads"].items()]
     note = f"{found['images']:,} images over {found['associations']} associations."
-    return [note, "", *_table((*head, "once all are stored, over that"), rows)]
+    return [note, "", *_table(("threads", *columns.values()), rows)]
 
 
 def _cstore(found: dict[str, Any]) -> list[str]:
@@ -196,6 +193,7 @@ _TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "embed": _embed,
     "ingest": _ingest,
     "cstore": _cstore,
+    "burst": _cstore,
     "latency": _latency,
     "backfill": _backfill,
     "index": _index,

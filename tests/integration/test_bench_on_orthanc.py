@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("name", ["ingest", "latency", "backfill", "answer"])
+@pytest.mark.parametrize("name", ["ingest", "burst", "latency", "backfill", "answer"])
 def test_a_quick_measurement_on_orthanc_writes_its_figures_and_its_table(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -180,6 +180,17 @@ def test_the_worker_steps_back_behind_the_threads_of_orthanc(house: House) -> No
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.005, app_module.SWITCH_SECONDS), (0.0001, 0.0001)])
+def test_python_s_lock_is_soon_had_by_those_who_wait_for_it(house: House, before: float, after: float) -> None:
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(before)
+        started(house.app())
+        assert sys.getswitchinterval() == pytest.approx(after, abs=2e-6)
+    finally:
+        sys.setswitchinterval(usual)
+
+
 def test_starting_and_stopping_twice_does_nothing_more(house: House) -> None:
     app = house.app()
     app.start()

@@ -21,6 +21,7 @@ from cbmir.ingest import filling as filling_module
 from cbmir.ingest import inbox as inbox_module
 from cbmir.ingest.bursts import BURST
 from cbmir.ingest.filling import RETRY_AFTER_SECONDS
+from cbmir.ingest.processors import Processors
 from cbmir.records import Label
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def test_what_is_stored_is_indexed(workplace: Workplace) -> None:
 
 def test_the_newest_arrivals_are_indexed_first(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workplace.inbox.bursts, "hold_up", lambda: False)
+    monkeypatch.setattr(indexer_module, "BATCHES_AT_A_TIME", (4, 4))
     old = workplace.store(*(mr_slice(number=number) for number in range(40)))
     workplace.turn()
     (new,) = workplace.store(mr_slice("new", 99))
@@ -490,7 +492,7 @@ def test_stopping_in_the_middle_loses_nothing(tmp_path: Path, monkeypatch: pytes
     fetched = [call for call in first.orthanc.calls if call.startswith("file of")]
     assert done < 60
     # what was on its way through the network when the worker stopped is fetched again
-    assert len(fetched) <= 60 + BATCHES_AT_A_TIME * first.settings.batch_size
+    assert len(fetched) <= 60 + BATCHES_AT_A_TIME[1] * first.settings.batch_size
     second.agree()
     second.close()
 
@@ -579,6 +581,7 @@ def test_a_burst_holds_up_the_indexing_but_not_what_is_deleted(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bursts_module, "BURST_SECONDS", 1e9)
+    monkeypatch.setattr(Processors, "have_room", lambda _: False)
     monkeypatch.setattr(indexer_module, "HOLD_UP_SECONDS", 0.01)
     early = workplace.store(mr_slice("early"))[0]
     workplace.work()
@@ -592,6 +595,24 @@ def test_a_burst_holds_up_the_indexing_but_not_what_is_deleted(
         monkeypatch.setattr(bursts_module, "PATIENCE_SECONDS", 0.0)
         working.until(lambda: workplace.catalogue.counts()["indexed"] == BURST)
     workplace.agree()
+
+
+def test_a_burst_that_leaves_a_processor_idle_is_indexed_while_it_goes_on(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bursts_module, "BURST_SECONDS", 1e9)
+    monkeypatch.setattr(Processors, "have_room", lambda _: True)
+    workplace.store(*(mr_slice(number=number) for number in range(BURST)))
+    with Working(workplace, monkeypatch) as working:
+        working.until(lambda: workplace.catalogue.counts()["indexed"] == BURST)
+        assert workplace.inbox.bursts.goes_on()
+    workplace.agree()
+
+
+@pytest.mark.parametrize(("per_second", "instances"), [(0.0, 4 * 4), (1.0, 4 * 4), (33.0, 8 * 4), (10_000.0, 16 * 4)])
+def test_a_turn_is_a_second_of_work_within_limits(workplace: Workplace, per_second: float, instances: int) -> None:
+    workplace.progress.per_second = per_second
+    assert workplace.indexer._most() == instances
 
 
 def test_a_burst_that_begins_amid_a_batch_leaves_the_rest_of_it_for_later(

@@ -66,7 +66,7 @@ class Filling:
             return
         start, done = time.monotonic(), 0
         begun = itertools.takewhile(lambda _: not self._inbox.bursts.hold_up(), batch)
-        # where a burst has outlasted the worker's patience, what is received still comes first
+        # where the work goes on during a burst, what is received still comes first
         in_turn = self._inbox.bursts.goes_on()
         with contextlib.closing(space.pipeline.outcomes(begun, in_turn=in_turn)) as outcomes:
             for outcome in self._stoppable(outcomes):
