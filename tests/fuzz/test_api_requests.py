@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from dicom_files import mr_file, picture
+from orthanc_process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +56,17 @@ def described(make_shared_orthanc: Callable[..., OrthancProcess], tmp_path_facto
 
 
 def ask(described: tuple[OrthancProcess, Path], examples: int) -> None:
-    """Have every route called with so many made-up requests of each kind."""
+    """Have every route called with so many made-up requests of each kind, the same each time, however slow that is."""
     orthanc, file = described
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", str(file), "--url", str(orthanc.http.base_url)),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "20260131"),
             *("--continue-on-failure", "--warnings", "off", "--exclude-checks", ",".join(NOT_CHECKED)),
+            *("--request-timeout", str(PATIENCE_SECONDS), "--suppress-health-check", "too_slow"),
         ],
+        # sets have the same order each time
+        env={**os.environ, "PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
         check=False,
