@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -38,6 +39,9 @@ QUERIES = {"none": "", "modality": "&Modality=MR", "a hundredth": "&BodyPartExam
 REQUESTS = {"Orthanc's /system": "/system", "the plugin's /cbmir/status": "/cbmir/status"}
 START_SECONDS = 1200
 
+AT_REST = 0.1
+"""Share of a processor below which Orthanc does nothing that answers would have to share it with."""
+
 UNCOMPRESSED = {"Accept-Encoding": "identity"}
 """As asked for by whoever is near: compressing takes Orthanc a millisecond. A browser asks otherwise."""
 
@@ -48,13 +52,14 @@ FILE = "CBMIR_STOPWATCH"
 def measure(options: Namespace) -> dict[str, Any]:
     """Return milliseconds of requests over one connection: to Orthanc, to the plugin, and for similar cases."""
     with tempfile.TemporaryDirectory(prefix="answer-") as name:
-        orthanc = OrthancProcess(Path(name), {"Threads": 0, "SnapshotMinutes": 1})
+        orthanc = OrthancProcess(Path(name), {"Threads": 0, "SnapshotMinutes": 1, "ViewerDirectory": _page(Path(name))})
         try:
             names = _fill(orthanc, options)
+            steps = _steps(orthanc, names, options.queries)
             with _asking(orthanc, len(names)) as http:
                 found = _asked(http, names, options)
                 saved = _while_it_saves(orthanc, http, names, options.saves) if options.saves else None
-            steps = _steps(orthanc, names, options.queries)
+                indexing = _while_it_indexes(http, names, options.queries)
         finally:
             orthanc.end()
     return {
@@ -62,8 +67,17 @@ def measure(options: Namespace) -> dict[str, Any]:
         "queries": options.queries,
         "requests": found,
         "whileItSaves": saved,
+        "whileItIndexes": indexing,
         "steps": steps,
     }
+
+
+def _page(folder: Path) -> str:
+    """Make a folder that passes for one with OHIF, so that answers have links into it; return its path."""
+    page = folder / "viewer" / "index.html"
+    page.parent.mkdir()
+    page.touch()
+    return str(page.parent)
 
 
 @contextmanager
@@ -71,6 +85,7 @@ def _asking(orthanc: OrthancProcess, images: int) -> Iterator[httpx.Client]:
     """Have the plugin ready for requests over one connection while the block lasts."""
     orthanc.launch()
     wait_for(lambda: _is_ready(orthanc, images), "the plugin is ready", seconds=START_SECONDS)
+    wait_for(lambda: _rests(orthanc), "what it looks into after a start is done", seconds=START_SECONDS)
     address = f"http://127.0.0.1:{orthanc.http_port}"
     with httpx.Client(base_url=address, timeout=START_SECONDS, headers=UNCOMPRESSED) as http:
         yield http
@@ -81,10 +96,12 @@ def _steps(orthanc: OrthancProcess, names: dict[str, int], queries: int) -> dict
     """Return where the time of such answers goes, by a plugin with a stopwatch; `perAnswer` calls of each step."""
     file = orthanc.folder / "steps.json"
     orthanc.environment[FILE] = str(file)
-    orthanc.configuration["PythonScript"] = str(Path(__file__).with_name("stopwatch.py"))
+    as_shipped = orthanc.configuration
+    orthanc.configuration = {**as_shipped, "PythonScript": str(Path(__file__).with_name("stopwatch.py"))}
     with _asking(orthanc, len(names)) as http:
         for name in np.random.default_rng(4).choice(sorted(names), queries):
             http.get(f"/cbmir/similar/{name}?k={K}&Modality=MR").raise_for_status()
+    orthanc.configuration = as_shipped
     found = json.loads(file.read_text(encoding="utf-8"))
     return {
         step: {**milliseconds([one / 1000 for one in some]), "perAnswer": round(len(some) / queries, 1)}
@@ -146,6 +163,19 @@ def _while_it_saves(orthanc: OrthancProcess, http: httpx.Client, names: dict[str
     }
 
 
+def _while_it_indexes(http: httpx.Client, names: dict[str, int], queries: int) -> dict[str, Any]:
+    """Return the time of requests while all images are embedded once more, and how many of these wait at their end."""
+    http.post("/cbmir/reindex", json={"states": ["indexed"]}).raise_for_status()
+    seconds = list[float]()
+    # the newest are embedded first
+    for name in list(names)[:queries]:
+        start = time.perf_counter()
+        http.get(f"/cbmir/similar/{name}?k={K}&Modality=MR").raise_for_status()
+        seconds.append(time.perf_counter() - start)
+    queued = http.get("/cbmir/status").raise_for_status().json()["queued"]
+    return {"requests": len(seconds), **milliseconds(seconds), "queuedAtTheEnd": queued}
+
+
 def _fill(orthanc: OrthancProcess, options: Namespace) -> dict[str, int]:
     """Store an image for each made series, and give it the slices of the series as frames; return ids and frames."""
     with folder_for(options) as kept:
@@ -189,7 +219,9 @@ def _stored(http: httpx.Client, catalogue: SqliteCatalogue, places: range, model
             ),
         )
         database.execute(
-            "UPDATE slice SET instance = ?1, frame = instance - ?1 + 1, model = ?3 WHERE instance BETWEEN ?1 AND ?2",
+            "UPDATE slice SET instance = ?1, frame = instance - ?1 + 1, model = ?3,"
+            " window_center = 600.5 + label % 100, window_width = 1200.25 + label % 100"
+            " WHERE instance BETWEEN ?1 AND ?2",
             (first, last, model),
         )
         database.execute("DELETE FROM instance WHERE id BETWEEN ? AND ?", (first + 1, last))
@@ -205,3 +237,20 @@ def _is_ready(orthanc: OrthancProcess, images: int) -> bool:
     if not orthanc.answers() or (status := orthanc.status()).get("state") != "running":
         return False
     return bool(status["reconciled"] and status["queued"] == 0 and status["indexed"] == images)
+
+
+def _rests(orthanc: OrthancProcess) -> bool:
+    """Return whether Orthanc hardly worked for a second, after the index was looked into."""
+    assert orthanc.process is not None
+    if orthanc.status()["indexHealth"] is None:
+        return False
+    before = _worked(orthanc.process.pid)
+    time.sleep(1)
+    return _worked(orthanc.process.pid) - before < AT_REST
+
+
+def _worked(process: int) -> float:
+    """Return the seconds of processor time that a process has taken (proc(5))."""
+    _, _, rest = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")
+    user, system = rest.split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -175,6 +175,9 @@ def _answer(found: dict[str, Any]) -> list[str]:
             f"The longest of {saved['requests']} requests while the index was saved took {longest['whileItSaves']} ms"
         )
         lines += ["", f"{told}, of as many just before {longest['before']} ms."]
+    if indexing := found.get("whileItIndexes"):
+        told = f"{indexing['requests']} requests by modality while images were embedded took {indexing['p50']} ms"
+        lines += ["", f"{told} (p50) and {indexing['p99']} (p99)."]
     if steps := found.get("steps"):
         rows = [(step, one["perAnswer"], one["p50"], one["p99"]) for step, one in steps.items()]
         lines += ["", *_table(("step of an answer, filter: modality", "times", "ms p50", "p99"), rows)]
