@@ -324,22 +324,29 @@ async function showsProgress() {
 /** How often it asks, by a clock that the test turns. */
 async function asksOftenOnlyWhileThereIsWork() {
   let asked = 0;
-  let open = 0;
-  /** @param {import('playwright-core').Request} request */
-  const asksForStatus = (request) => request.url().endsWith('/cbmir/status');
+  /** @type {Set<import('playwright-core').Request>} */
+  const open = new Set();
   page.on('request', (request) => {
-    asked += Number(asksForStatus(request));
-    open += Number(asksForStatus(request));
+    asked += Number(request.url().endsWith('/cbmir/status'));
+    open.add(request);
   });
-  page.on('requestfinished', (request) => (open -= Number(asksForStatus(request))));
-  page.on('requestfailed', (request) => (open -= Number(asksForStatus(request))));
+  page.on('requestfinished', (request) => open.delete(request));
+  page.on('requestfailed', (request) => open.delete(request));
+  page.on('framenavigated', () => open.clear());
+  /** All that was asked for is answered, in true time, and the page has set its clock again: it may ask for more first. */
+  const atRest = async () => {
+    do {
+      while (open.size > 0) await pause(10);
+      await page.evaluate(() => document.title);
+      await pause(50);
+    } while (open.size > 0);
+  };
   const inTwentySeconds = async () => {
+    await atRest();
     asked = 0;
     for (let second = 0; second < 20; second++) {
       await page.clock.runFor(1000);
-      // what was asked for is answered in true time, and only then does the page set its clock again
-      while (open > 0) await pause(10);
-      await page.evaluate(() => document.title);
+      await atRest();
     }
     return asked;
   };
