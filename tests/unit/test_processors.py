@@ -60,10 +60,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-def test_there_is_no_room_until_it_is_known_and_then_where_a_processor_is_idle(machine: Machine) -> None:
+def test_there_is_no_room_until_it_is_known_and_then_where_processors_are_idle(machine: Machine) -> None:
     assert not machine.processors.have_room()
-    assert not machine.passes(LOOK_SECONDS / 2, cpu0=1)
-    assert machine.passes(LOOK_SECONDS / 2, cpu0=1)
+    assert not machine.passes(LOOK_SECONDS / 2, cpu0=1, cpu1=1)
+    assert machine.passes(LOOK_SECONDS / 2, cpu0=1, cpu1=1)
 
 
 def test_less_is_needed_to_go_on_than_to_begin(machine: Machine) -> None:
@@ -78,14 +78,14 @@ def test_less_is_needed_to_go_on_than_to_begin(machine: Machine) -> None:
 
 def test_a_processor_that_this_process_may_not_use_is_no_room(machine: Machine) -> None:
     machine.processors.have_room()
-    assert not machine.passes(1, cpu2=1)
+    assert not machine.passes(1, cpu1=1, cpu2=1)
 
 
 def test_what_was_idle_before_a_burst_says_nothing_of_it(machine: Machine) -> None:
     machine.processors.have_room()
-    assert machine.passes(1, cpu0=1)
+    assert machine.passes(1, cpu0=1, cpu1=1)
     machine.processors.begin()
-    assert not machine.passes(100, cpu0=1)
+    assert not machine.passes(100, cpu0=1, cpu1=1)
 
 
 @pytest.mark.parametrize("text", [None, "", "cpu0 1 2", "cpu0 1 2 3 ?"])

@@ -10,8 +10,9 @@ from pathlib import Path
 LOOK_SECONDS = 0.25
 """Between two looks: the system counts in hundredths of a second."""
 
-BEGIN, GO_ON = 0.75, 0.25
-"""Processors that must be idle for the worker to begin, and to go on; at work, it has one itself."""
+BEGIN, GO_ON = 1.25, 0.75
+"""Processors that must be idle for the worker to begin, and to go on, when it has one itself. Nearly one more than it
+takes: two processors may be threads of one core, which slow each other."""
 
 STATISTICS = Path("/proc/stat")
 OWN_GROUPS = Path("/proc/self/cgroup")
