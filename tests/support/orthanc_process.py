@@ -101,9 +101,10 @@ class OrthancProcess:
         self.http = self._client()
 
     def _client(self) -> httpx.Client:
-        # Orthanc closes what was idle for a while; a request on its way just then would be lost
-        limits = httpx.Limits(max_keepalive_connections=0)
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=PATIENCE_SECONDS, limits=limits)
+        # Orthanc closes what was idle for a while; a request on its way just then would be lost. A pool that keeps none
+        # alive is not enough: where threads share it, one may be given the connection that another is about to close.
+        headers = {"Connection": "close"}
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}", timeout=PATIENCE_SECONDS, headers=headers)
 
     def start(self) -> OrthancProcess:
         """Start Orthanc and wait until the plugin runs, or says why not."""
