@@ -90,8 +90,7 @@ class App:
     def disable(self, reason: str) -> None:
         """Answer nothing but why; Orthanc goes on as if the plugin were not there."""
         self._state.services = None
-        # whoever asks meanwhile never meets the state without its reason
-        self._state.reason, self._state.name = reason, "disabled"
+        self._state.become("disabled", reason)
         self.inbox.close()
         self._log(f"disabled: {reason}")
 
@@ -122,7 +121,7 @@ class App:
                     raise
                 if self._state.reason != str(error):
                     self._log(f"waiting: {error}")
-                self._state.reason, self._state.name = str(error), "starting"
+                self._state.become("starting", str(error))
             if self.inbox.closed.wait(pause):
                 return None
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -174,7 +173,7 @@ class App:
             Censuses(catalogue),
             self._delivery,
         )
-        self._state.reason, self._state.name = None, "running"
+        self._state.become("running")
         if spaces.trouble:
             self._log(spaces.trouble)
         self._log(f"running with model {answering.model} and {len(answering.index)} slices")

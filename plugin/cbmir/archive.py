@@ -21,6 +21,9 @@ LABEL_LENGTH = 64
 PAGE = 100
 """Series listed in one request, so that neither the answer nor the time that Python's lock is held grows large."""
 
+MOST_STEPS_BACK = 100
+"""Pages that are read once more in one listing of the archive."""
+
 IDS_LISTED = 10_000
 """Ids listed in one request, likewise; each request is a search of Orthanc's database from the beginning."""
 
@@ -79,20 +82,21 @@ class Archive:
         """Return when each series changed last, and its instances, by its Orthanc id.
 
         Orthanc counts off each page anew: where a series has gone meanwhile, those behind it have moved up. So a page
-        begins with the last series of the one before, or is read once more from further in front.
+        begins with the last series of the one before, or is read once more from further in front. Where that does not
+        help, as their order itself changes, one page follows the other in the end.
         """
         found: dict[str, tuple[str, list[str]]] = {}
-        since, last = 0, None
+        since, last, steps_back = 0, None, MOST_STEPS_BACK
         while True:
             page = {one["ID"]: one for one in self._get(f"/series?expand&since={since}&limit={PAGE}")}
-            if since and last not in page:
-                since = max(0, since - PAGE)
+            if since and last not in page and steps_back:
+                since, steps_back = max(0, since - PAGE), steps_back - 1
                 continue
             found |= {name: (str(one["LastUpdate"]), one["Instances"]) for name, one in page.items()}
             if not page or page.keys() == {last}:
                 return found
             *_, last = page
-            since += len(page) - 1
+            since += len(page) - bool(steps_back)
 
     def instance(self, orthanc_id: str) -> tuple[str, int]:
         """Return the Orthanc id of an instance's series, and the size of its file in bytes."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import reduce
+from operator import iadd
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,9 +87,7 @@ def _unscattered(portions: Iterable[Floats], count: int, means: Floats) -> NDArr
     """
     length = len(means)
     if length <= count:
-        scatter = np.zeros((length, length), np.float32)
-        for some in portions:
-            scatter += some.T @ some
+        scatter = reduce(iadd, (some.T @ some for some in portions))
         alike = (1 - SHRINKAGE) * scatter.astype(np.float64)
         alike[np.diag_indices(length)] += SHRINKAGE * scatter.trace(dtype=np.float64) / length
         return np.asarray(np.linalg.solve(alike, means.astype(np.float64)))

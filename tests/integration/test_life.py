@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orthanc_process import OrthancProcess
 
-STOP_LIMIT = 60
+STOP_LIMIT = 15
 """Seconds in which Orthanc must have ended, whatever the plugin is at."""
 
 PLUGIN = REPOSITORY / "plugin"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from dicom_files import CANARY, mr_slice
@@ -59,6 +61,23 @@ def test_series_that_go_while_the_others_are_listed_hide_none_of_them(
 
     monkeypatch.setattr(orthanc, "RestApiGet", get_and_delete)
     assert {instance for page in archive.instances() for instance in page} >= set(orthanc.files)
+
+
+def test_an_archive_whose_order_changes_all_the_time_is_listed_to_an_end(
+    orthanc: OrthancDouble, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "PAGE", 3)
+    for number in range(10):
+        orthanc.store(mr_slice(series=number))
+    get, turn = orthanc.RestApiGet, itertools.count()
+
+    def turned_round(uri: str) -> bytes:
+        everything = json.loads(get("/series?expand&since=0&limit=10"))
+        since = int(parse_qs(uri)["since"][0])
+        return json.dumps(everything[:: (-1) ** next(turn)][since : since + 3]).encode()
+
+    monkeypatch.setattr(orthanc, "RestApiGet", turned_round)
+    assert {instance for page in archive.instances() for instance in page} <= set(orthanc.files)
 
 
 def test_an_empty_archive_has_no_page(archive: Archive) -> None:

@@ -62,6 +62,11 @@ class State:
     reason: str | None = None
     services: Services | None = None
 
+    def become(self, name: str, reason: str | None = None) -> None:
+        """Go on to another state. Whoever asks meanwhile never meets it without its reason."""
+        self.reason = reason
+        self.name = name
+
 
 def searching(catalogue: Catalogue, space: Space, settings: Settings) -> Search:
     """Return the search in a space, as the settings want it, ready to answer at once."""

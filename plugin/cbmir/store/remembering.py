@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cbmir.records import Embedded, Series
     from cbmir.store.protocols import Selection
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 MOST_FILTERS = 64
@@ -38,7 +39,7 @@ class Remembering(Catalogue):
         self._owners = OwnersOfSeries()
         self._filters: dict[_Filter, tuple[int, OfSeries]] = {}
         self._read: tuple[int, dict[int, Series]] = (0, {})
-        self._counted: dict[str, tuple[int, Any]] = {}
+        self._counted: dict[str, tuple[int, dict[str, int]]] = {}
 
     # ---- reading ----
 
@@ -89,34 +90,32 @@ class Remembering(Catalogue):
 
     def counts(self) -> dict[str, int]:
         """As Catalogue.counts."""
-        return dict(self._until_written("counts", super().counts))
+        return self._until_written(self._counted, "counts", super().counts).copy()
 
     def modalities(self) -> dict[str, int]:
         """As Catalogue.modalities."""
-        return dict(self._until_written("modalities", super().modalities))
-
-    def _until_written(self, name: str, count: Callable[[], T]) -> T:
-        """Return what was counted, and count once more only where something was written since."""
-        commits, (then, found) = self.commits, self._counted.get(name, (-1, None))
-        if then != commits:
-            found = count()
-            self._counted[name] = commits, found
-        counted: T = found
-        return counted
+        return self._until_written(self._counted, "modalities", super().modalities).copy()
 
     def selection(self, conditions: Sequence[Condition], *, model: str, patient: str | None = None) -> Selection:
         """Return the slices that fulfil every condition, and belong to the patient if one is named."""
         if any(condition.keyword == "label" for condition in conditions):
             # may be said of one instance of a series
             return Listed(super().select(conditions, model=model, patient=patient))
-        wanted = (tuple(conditions), patient, model)
-        commits, (then, found) = self.commits, self._filters.get(wanted, (-1, None))
-        if found is None or then != commits:
-            found = self._known(model).of_series(self._series_of(conditions, patient))
-            if len(self._filters) >= MOST_FILTERS:
-                self._filters = {}
-            self._filters[wanted] = commits, found
-        return found
+        return self._until_written(
+            self._filters,
+            (tuple(conditions), patient, model),
+            lambda: self._known(model).of_series(self._series_of(conditions, patient)),
+        )
+
+    def _until_written(self, kept: dict[K, tuple[int, T]], key: K, read: Callable[[], T]) -> T:
+        """Return what is kept of an earlier read, and read once more only where something was written since."""
+        commits, found = self.commits, kept.get(key)
+        if found is None or found[0] != commits:
+            found = commits, read()
+            if len(kept) >= MOST_FILTERS:
+                kept.clear()
+            kept[key] = found
+        return found[1]
 
     def select(
         self,
